@@ -1,0 +1,256 @@
+"""The contract: a YAML file that says what a record is, and the decoder made from it."""
+
+import hashlib
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+import yaml
+
+from resources.errors import SettingError
+
+FieldType = Literal["string", "number"]
+Value = str | float | None
+
+_LAKE_COLUMNS = {
+    "date", "window", "record_id", "event_time", "too_late",
+    "intake", "attempt", "kafka_partition", "kafka_offset", "cluster",
+}  # fmt: skip
+_RESERVED = ("model", "window", "modelVersion", "cluster", "count", "share", "features")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class BadRecordError(Exception):
+    """A message that breaks the contract; it becomes a dead letter.
+
+    Attributes:
+        reason: a stable code, such as ``invalid-json``.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class EventTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A payload field that holds the event time: ISO 8601, an epoch number, or a strptime pattern."""
+
+    field: str
+    format: str = "iso8601"
+    zone: str = "UTC"
+
+
+class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """What a record is: topic, id, event time, fields and types, features, statistics, clusters."""
+
+    topic: Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+    id: str
+    fields: dict[str, FieldType]
+    features: Annotated[list[str], msgspec.Meta(min_length=1)]
+    event_time: Literal["kafka"] | EventTime = "kafka"
+    max_null_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
+    trainer: Literal["mllib"] = "mllib"
+    clusters: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 2
+    seed: int = 0
+    statistics: dict[str, str] = {}
+
+    @cached_property
+    def version(self) -> str:
+        """The contract version: twelve hexadecimal digits that change with anything in the contract."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:12]
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """Field name to the lake's column name: what Delta forbids, or Silt uses itself, gains a ``_``."""
+        return {name: _column(name) for name in self.fields}
+
+    @property
+    def numbers(self) -> list[str]:
+        """The features that are numbers."""
+        return [name for name in self.features if self.fields[name] == "number"]
+
+    @property
+    def categories(self) -> list[str]:
+        """The features that are strings."""
+        return [name for name in self.features if self.fields[name] == "string"]
+
+    @cached_property
+    def decode(self) -> Callable[[bytes], "Record"]:
+        """The decoder made from this contract, see :func:`make_decoder`."""
+        return make_decoder(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A decoded message: ``values`` in the order of ``Contract.fields``."""
+
+    id: str
+    event_time: datetime | None
+    """From the payload, aware; None where the contract says ``kafka``."""
+    values: tuple[Value, ...]
+
+
+def load_contract(path: Path) -> Contract:
+    """Read and check a contract file.
+
+    Raises:
+        SettingError: the file is not there, is no YAML, or says what no contract can say.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise SettingError(
+            f"The contract {path} cannot be read ({error.strerror}): set SILT_CONTRACT to a contract file."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingError(f"The contract {path} is no YAML: {' '.join(str(error).split())}") from None
+    try:
+        contract = msgspec.convert(content, Contract)
+        _check(contract)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise SettingError(f"The contract {path} is wrong: {error}. Correct the file.") from None
+    return contract
+
+
+def _check(contract: Contract) -> None:
+    def field(name: str, role: str, kind: FieldType | None = None) -> None:
+        if name not in contract.fields:
+            raise ValueError(f"{role} {name!r} is not among its fields")
+        if kind and contract.fields[name] != kind:
+            raise ValueError(f"{role} {name!r} must be a {kind}, and its field is a {contract.fields[name]}")
+
+    field(contract.id, "the id", "string")
+    for name in contract.features:
+        field(name, "the feature")
+    if len(set(contract.features)) != len(contract.features):
+        raise ValueError("a feature is named twice")
+    for statistic, name in contract.statistics.items():
+        field(name, f"the statistic {statistic!r} averages", "number")
+        if statistic in _RESERVED:
+            raise ValueError(f"the statistic {statistic!r} has a name that the API needs: choose another")
+    if len({column.lower() for column in contract.columns.values()}) != len(contract.fields):
+        raise ValueError("two fields have the same name but for case, blanks and punctuation: rename one")
+    if isinstance(contract.event_time, EventTime):
+        field(contract.event_time.field, "the event time")
+        try:
+            ZoneInfo(contract.event_time.zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{contract.event_time.zone!r} is no time zone") from None
+
+
+def _column(name: str) -> str:
+    column = re.sub(r"[ ,;{}()\n\t=]", "_", name)
+    return f"{column}_" if column.lower() in _LAKE_COLUMNS else column
+
+
+def make_decoder(contract: Contract) -> Callable[[bytes], Record]:
+    """Make the function from a message's bytes to its :class:`Record`.
+
+    It is lenient as producers need it: numbers may be numeric strings, missing values null, absent or
+    ``""``; fields that the contract does not name are passed over. It raises :class:`BadRecordError`
+    for everything else.
+    """
+    names = list(contract.fields)
+    shape = msgspec.defstruct(
+        "Message",
+        [(f"field_{i}", _json_type(contract.fields[name]), None) for i, name in enumerate(names)],
+        rename=lambda attribute: names[int(attribute.removeprefix("field_"))],
+        gc=False,
+    )
+    decoder = msgspec.json.Decoder(shape)
+    is_number = [contract.fields[name] == "number" for name in names]
+    id_at = names.index(contract.id)
+    read_time = _event_time_reader(contract, names)
+
+    def decode(value: bytes) -> Record:
+        try:
+            message = decoder.decode(value)
+        except msgspec.ValidationError as error:
+            raise BadRecordError("wrong-type", str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRecordError("invalid-json", str(error)) from None
+        values = tuple(
+            _number(raw, name) if number else (raw or None)
+            for raw, number, name in zip(msgspec.structs.astuple(message), is_number, names, strict=True)
+        )
+        identity = values[id_at]
+        if not isinstance(identity, str):
+            raise BadRecordError("missing-id", f"no {contract.id!r}")
+        return Record(identity, read_time(values), values)
+
+    return decode
+
+
+def _json_type(kind: FieldType) -> Any:
+    return float | str | None if kind == "number" else str | None
+
+
+def _number(raw: Value, name: str) -> float | None:
+    if raw is None or raw == "":
+        return None
+    try:
+        number = float(raw)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or (isinstance(raw, str) and "_" in raw):
+        raise BadRecordError("wrong-type", f"{name!r} is {raw!r}, which is no number")
+    return number
+
+
+def _event_time_reader(
+    contract: Contract, names: list[str]
+) -> Callable[[tuple[Value, ...]], datetime | None]:
+    spec = contract.event_time
+    if spec == "kafka":
+        return lambda values: None
+    parse = _time_parser(spec)
+    at = names.index(spec.field)
+
+    def read(values: tuple[Value, ...]) -> datetime:
+        value = values[at]
+        if value is None:
+            raise BadRecordError("missing-event-time", f"no {spec.field!r}")
+        try:
+            return parse(value)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise BadRecordError("invalid-event-time", f"{spec.field!r} is {value!r}: {error}") from None
+
+    return read
+
+
+def _time_parser(spec: EventTime) -> Callable[[Any], datetime]:
+    zone = ZoneInfo(spec.zone)
+
+    def aware(moment: datetime) -> datetime:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+    match spec.format:
+        case "epoch_s":
+            return lambda value: _EPOCH + timedelta(seconds=float(value))
+        case "epoch_ms":
+            return lambda value: _EPOCH + timedelta(milliseconds=float(value))
+        case "iso8601":
+            return lambda value: aware(datetime.fromisoformat(value))
+        case pattern:
+            return lambda value: aware(datetime.strptime(value, pattern))  # noqa: DTZ007
+
+
+def format_event_time(spec: EventTime, moment: datetime) -> str | float:
+    """An event time as a producer writes it into the payload: the inverse of the decoder's reading."""
+    local = moment.astimezone(ZoneInfo(spec.zone))
+    match spec.format:
+        case "epoch_s":
+            return moment.timestamp()
+        case "epoch_ms":
+            return float(round(moment.timestamp() * 1000))
+        case "iso8601":
+            return local.isoformat()
+        case pattern:
+            return local.strftime(pattern)
