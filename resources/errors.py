@@ -2,7 +2,7 @@
 
 
 class SiltError(Exception):
-    """An error whose text is meant for the person in front of it. The command line prints it, no traceback."""
+    """An error whose text is meant for the person in front of it: printed without a traceback."""
 
 
 class SettingError(SiltError):
@@ -14,7 +14,7 @@ class MissingDependencyError(SiltError):
 
 
 class TransientError(SiltError):
-    """The outside world did not answer in time (broker away, Spark restarting): the same call may go well later."""
+    """The outside world did not answer (broker away, Spark restarting): the same call may go well later."""
 
 
 class LogError(SiltError):

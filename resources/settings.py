@@ -1,4 +1,4 @@
-"""Every setting of Silt, typed, in one place: environment variables with the prefix ``SILT_``, or ``.env``."""
+"""Every setting of Silt, typed, in one place: environment variables named ``SILT_…``, or ``.env``."""
 
 import difflib
 import os
