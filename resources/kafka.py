@@ -80,8 +80,8 @@ class Topic:
             partitions = sorted(partition.id for partition in topic.partitions)
             return TopicState(
                 id=str(topic.topic_id),
-                low=self._offsets(partitions, OffsetSpec.earliest()),
-                end=self._offsets(partitions, OffsetSpec.latest()),
+                low=self._offsets(partitions, OffsetSpec.earliest()),  # type: ignore[no-untyped-call]
+                end=self._offsets(partitions, OffsetSpec.latest()),  # type: ignore[no-untyped-call]
             )
         except KafkaException as error:
             raise translated(error, self._settings, self.name) from None
