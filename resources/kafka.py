@@ -173,9 +173,14 @@ class BoundedRead:
 
 
 def event_time(message: Message) -> datetime | None:
-    """The message's own timestamp (milliseconds since the epoch, UTC), None where it has none."""
+    """The message's own timestamp (milliseconds since the epoch, UTC), None where it has no usable one."""
     kind, milliseconds = message.timestamp()
-    return None if kind == TIMESTAMP_NOT_AVAILABLE else _EPOCH + timedelta(milliseconds=milliseconds)
+    if kind == TIMESTAMP_NOT_AVAILABLE:
+        return None
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None
 
 
 def producer(settings: Settings, **properties: Any) -> Producer:

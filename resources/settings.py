@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from resources.errors import SettingError
+from resources.windows import Grid
 
 PROJECT = Path(__file__).resolve().parent.parent
 PREFIX = "SILT_"
@@ -49,6 +51,7 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="address that the API listens on")
     api_port: Port = 8000
     dagster_port: Port = 3000
+    code_host: str = Field("127.0.0.1", description="where Dagster's code server is")
     code_port: Port = Field(4266, description="of Dagster's code server")
     broker_port: Port = Field(9092, description="of the broker that Silt starts itself")
     controller_port: Port = Field(9093, description="of that broker's controller")
@@ -85,6 +88,16 @@ class Settings(BaseSettings):
     def own_broker(self) -> bool:
         """Whether Silt starts the broker itself: no ``SILT_KAFKA__BOOTSTRAP_SERVERS`` names another."""
         return not any(name.lower() == "bootstrap_servers" for name in self.kafka)
+
+    @property
+    def grid(self) -> Grid:
+        """All windows of the length in force, and when they close."""
+        return Grid(self.window_minutes, timedelta(seconds=self.grace_seconds))
+
+    @property
+    def lateness(self) -> timedelta:
+        """Records later than this when they are taken in are never selected."""
+        return timedelta(hours=self.allowed_lateness_hours)
 
     @property
     def spark_url(self) -> str:

@@ -1,0 +1,144 @@
+"""A window's batch: the selection of landed records, its digest and its revision."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from resources.contract import Contract
+from resources.errors import LakeError
+from resources.lake import Lake
+from resources.ledger import Intake, attempts_with, first_to_reach
+from resources.tables import TABLES
+from resources.windows import Grid, Window
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One row of ``kafka_batch``: which records a window's answer is made from.
+
+    Attributes:
+        digest: SHA-256 over topic id, contract version and, per Kafka partition, the ascending offsets.
+        covered: the last intake that the selection looked at.
+        late: records landed by an intake after the first one that reached the window's close.
+        duplicates: records of the window that another one with the same id replaces.
+    """
+
+    window: Window
+    revision: int
+    digest: str
+    covered: int
+    contract_version: str
+    records: int
+    late: int
+    duplicates: int
+    dead_letters: int
+
+    def answer(self) -> dict[str, object]:
+        """The columns that every row of an answer made from this batch carries."""
+        return {
+            "date": self.window.date,
+            "window": self.window.key,
+            "slot": self.window.slot,
+            "revision": self.revision,
+            "digest": self.digest,
+        }
+
+    def counts(self) -> dict[str, object]:
+        """The counts, as ``kafka_batch`` and ``windows`` keep them."""
+        return {
+            "covered": self.covered,
+            "contract_version": self.contract_version,
+            "records": self.records,
+            "late": self.late,
+            "duplicates": self.duplicates,
+            "dead_letters": self.dead_letters,
+        }
+
+
+def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: Sequence[Intake]) -> Batch:
+    """Select a window's records among all that the intakes landed, and write the batch's row.
+
+    Of several records with one id the latest counts, by event time, Kafka partition, offset.
+    """
+    rows = landed(lake, window, intakes)
+    kept = rows.sort("event_time", "kafka_partition", "kafka_offset").unique(
+        "record_id", keep="last", maintain_order=True
+    )
+    digest = _digest(kept, intakes[-1].topic_id, contract.version)
+    reached = first_to_reach(intakes, grid.close(window)) or len(intakes)
+    batch = Batch(
+        window=window,
+        revision=_revision(lake, window, digest),
+        digest=digest,
+        covered=len(intakes),
+        contract_version=contract.version,
+        records=kept.height,
+        late=rows.filter(pl.col("intake") > reached).height,
+        duplicates=rows.height - kept.height,
+        dead_letters=sum(intake.refused.get(window.key, 0) for intake in intakes),
+    )
+    row = pl.DataFrame([batch.answer() | batch.counts()], schema=dict(TABLES["kafka_batch"].schema))
+    lake.replace_window("kafka_batch", window, row)
+    return batch
+
+
+def landed(lake: Lake, window: Window, intakes: Sequence[Intake]) -> pl.DataFrame:
+    """Id, event time and place of a window's records that the intakes name, without the too late ones."""
+    attempts = attempts_with(intakes, window, len(intakes))
+    return (
+        lake.read_window("records", window)
+        .filter(~pl.col("too_late") & pl.col("attempt").is_in(attempts))
+        .select("record_id", "event_time", "kafka_partition", "kafka_offset", "intake")
+        .collect()
+    )
+
+
+def read_batch(lake: Lake, contract: Contract, window: Window) -> Batch:
+    """The batch of a window as it stands.
+
+    Raises:
+        LakeError: there is none, or it was selected under another contract.
+    """
+    rows = lake.read_window("kafka_batch", window).collect().to_dicts()
+    if not rows:
+        raise LakeError(f"Window {window.key} has no batch yet: materialize kafka_batch for it first.")
+    row = {name: value for name, value in rows[0].items() if name not in ("window", "slot")}
+    batch = Batch(window=window, **row)
+    if batch.contract_version != contract.version:
+        raise LakeError(
+            f"Window {window.key} was selected under contract {batch.contract_version}, in force is "
+            f"{contract.version}: materialize kafka_batch for it, and all that follows."
+        )
+    return batch
+
+
+def check_current(lake: Lake, contract: Contract, batch: Batch) -> None:
+    """Refuse to go on with a batch that another run has replaced by one with another digest.
+
+    Raises:
+        LakeError: the batch is no longer the window's.
+    """
+    if read_batch(lake, contract, batch.window).digest != batch.digest:
+        raise LakeError(
+            f"Another run has selected window {batch.window.key} anew: its answer replaces this one."
+        )
+
+
+def _digest(kept: pl.DataFrame, topic_id: str, contract_version: str) -> str:
+    digest = hashlib.sha256(f"{topic_id}\n{contract_version}\n".encode())
+    ordered = kept.select("kafka_partition", "kafka_offset").sort("kafka_partition", "kafka_offset")
+    for (partition,), rows in ordered.group_by("kafka_partition", maintain_order=True):
+        digest.update(f"{partition}:{rows.height}\n".encode())
+        digest.update(rows["kafka_offset"].to_numpy().astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _revision(lake: Lake, window: Window, digest: str) -> int:
+    rows = lake.read_window("windows", window).filter(pl.col("state").is_not_null()).collect().to_dicts()
+    if not rows:
+        return 1
+    before = rows[0]
+    revision: int = before["revision"]
+    return revision if before["digest"] == digest else revision + 1

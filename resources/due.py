@@ -1,0 +1,64 @@
+"""What is due: the closed windows whose published answer does not cover what has landed for them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from resources.lake import Lake
+from resources.ledger import Intake, latest_per_window, reach, reaches
+from resources.windows import Grid, Window
+
+
+@dataclass(frozen=True, order=True)
+class Due:
+    """A due window.
+
+    Attributes:
+        intake: the last intake that landed records for it; 0 where the ledger does not reach its close.
+    """
+
+    window: Window
+    intake: int
+
+    @property
+    def takes_in(self) -> bool:
+        """Whether its run has to take the topic in first."""
+        return self.intake == 0
+
+
+def due_windows(
+    intakes: Sequence[Intake], covered: Mapping[str, int], grid: Grid, floor: datetime, now: datetime
+) -> list[Due]:
+    """The due windows at ``now``, oldest first.
+
+    Of those that the ledger does not reach yet only the oldest is named (with an empty ledger the newest
+    closed one): its run takes in for all.
+
+    Args:
+        covered: per window key, the last intake that its published answer covers.
+    """
+    newest = grid.newest_closed(now)
+    due = []
+    for key, intake in latest_per_window(intakes).items():
+        window = grid.window(key)
+        reached = reaches(intakes, grid.close(window))
+        if floor <= window.start and window <= newest and reached and intake > covered.get(key, 0):
+            due.append(Due(window, intake))
+    if not reaches(intakes, grid.close(newest)):
+        due.append(Due(_first_unreached(intakes, grid, floor, newest), 0))
+    return sorted(due)
+
+
+def covered_intakes(lake: Lake) -> dict[str, int]:
+    """Per window key, the last intake that its published answer covers."""
+    rows = lake.read("windows", ["window", "covered", "state"]).filter(pl.col("state").is_not_null())
+    return dict(zip(rows["window"], rows["covered"], strict=True))
+
+
+def _first_unreached(intakes: Sequence[Intake], grid: Grid, floor: datetime, newest: Window) -> Window:
+    read_to = reach(intakes)
+    if read_to is None:
+        return newest
+    return max(grid.home(read_to - grid.grace), grid.home(floor))
