@@ -1,0 +1,1 @@
+"""The routes, one controller a file, named as its path."""

@@ -1,0 +1,45 @@
+"""The Litestar application."""
+
+from datetime import timedelta
+
+from litestar import Litestar, get
+from litestar.di import Provide
+from litestar.response import Redirect
+
+from api.answers import Answers
+from api.openapi import ContractNamesPlugin, openapi_config
+from api.parameters import refuse_unknown_parameters
+from api.problems import HANDLERS
+from api.routes.cluster_stats import ClusterStatsController
+from api.routes.clustering_results import ClusteringResultsController
+from api.routes.health import HealthController
+from api.routes.models import ModelsController
+from resources.lake import Lake
+from resources.settings import Settings
+from resources.windows import Grid
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The API over the lake that the settings name. The lake need not be there yet."""
+    grid = Grid(settings.window_minutes, timedelta(seconds=settings.grace_seconds))
+    answers = Answers(Lake(settings.lake), grid)
+    return Litestar(
+        route_handlers=[
+            ClusterStatsController,
+            ClusteringResultsController,
+            ModelsController,
+            HealthController,
+            to_schema,
+        ],
+        dependencies={"answers": Provide(lambda: answers, sync_to_thread=False)},
+        guards=[refuse_unknown_parameters],
+        exception_handlers=HANDLERS,
+        openapi_config=openapi_config(),
+        plugins=[ContractNamesPlugin()],
+    )
+
+
+@get("/", include_in_schema=False)
+async def to_schema() -> Redirect:
+    """Show a person who opens the API in a browser what it offers."""
+    return Redirect("/schema")

@@ -1,0 +1,90 @@
+"""The OpenAPI document at ``/schema``, and its page, whose parts come from this process, not from a CDN."""
+
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from litestar import Response, Router, get
+from litestar._openapi.schema_generation import SchemaCreator
+from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
+from litestar.datastructures import CacheControlHeader
+from litestar.exceptions import NotFoundException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import OpenAPIType, Schema, Tag
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
+
+from api.schemas import ClusterStats
+
+VERSION = "1.0.0"
+_PAGE_PARTS = {
+    "swagger_bundle.js": "text/javascript",
+    "swagger_preset.js": "text/javascript",
+    "swagger_style.css": "text/css",
+}
+
+
+class ContractNamesPlugin(OpenAPISchemaPlugin):
+    """Documents what has the contract's names: JSON that the lake keeps as text, and the averages."""
+
+    @staticmethod
+    def is_plugin_supported_type(value: Any) -> bool:
+        return value in {msgspec.Raw, ClusterStats}
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+        if field_definition.annotation is msgspec.Raw:
+            return Schema(type=OpenAPIType.OBJECT, additional_properties=True)
+        schema = StructSchemaPlugin().to_openapi_schema(field_definition, schema_creator)
+        schema.additional_properties = Schema(
+            type=[OpenAPIType.NUMBER, OpenAPIType.NULL],
+            description="an average of the contract, such as `avgCSAT`",
+        )
+        return schema
+
+
+class SchemaPage(SwaggerRenderPlugin):
+    """Swagger UI, with its scripts and styles from the installed package ``offapi``."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            path="/",
+            js_url="/schema/page/swagger_bundle.js",
+            css_url="/schema/page/swagger_style.css",
+            standalone_preset_js_url="/schema/page/swagger_preset.js",
+            favicon='<link rel="icon" href="data:,">',
+        )
+
+    def receive_router(self, router: Router) -> None:
+        router.register(get_page_part)
+
+
+@get(
+    "/page/{name:str}",
+    include_in_schema=False,
+    sync_to_thread=True,
+    cache_control=CacheControlHeader(max_age=86_400),
+)
+def get_page_part(name: str) -> Response[bytes]:
+    """A script or style of the page."""
+    if name not in _PAGE_PARTS:
+        raise NotFoundException
+    return Response(files("offapi").joinpath(name).read_bytes(), media_type=_PAGE_PARTS[name])
+
+
+def openapi_config() -> OpenAPIConfig:
+    """What the OpenAPI document says beside the routes."""
+    return OpenAPIConfig(
+        title="Silt",
+        version=VERSION,
+        description="Clusters of a Kafka topic's records, window by window. Three models take turns: the "
+        "first window of each cycle of three trains `model_1`, the second `model_2`, the third `model_3`. "
+        "Errors are `application/problem+json` (RFC 9457).",
+        tags=[
+            Tag("cluster-stats", "the clusters of windows"),
+            Tag("clustering-results", "the cluster of every record"),
+            Tag("models", "the trained models"),
+            Tag("health", "whether the API runs and can answer"),
+        ],
+        render_plugins=[SchemaPage(), JsonRenderPlugin(), YamlRenderPlugin()],
+    )

@@ -1,0 +1,78 @@
+"""The query parameters of all routes: types for OpenAPI, and the refusal of what no route knows."""
+
+from typing import Annotated, Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import OpenAPIType
+from litestar.params import QueryParameter
+
+from api.problems import BadParameterError
+from api.schemas import MODELS, ModelName
+
+
+def _described(kind: OpenAPIType, description: str, **more: Any) -> dict[str, Any]:
+    """How OpenAPI shows an optional parameter: what may be left out is not thereby null."""
+    return {"description": description, "schema_extra": {"type": kind, "one_of": None, **more}}
+
+
+ModelParameter = Annotated[
+    ModelName | None,
+    QueryParameter(**_described(OpenAPIType.STRING, "one of the three models", enum=list(MODELS))),
+]
+WindowParameter = Annotated[
+    str | None,
+    QueryParameter(
+        **_described(
+            OpenAPIType.STRING,
+            "a window, by the key that its start in UTC gives it, such as `2026-11-24T0505Z`",
+            pattern=r"^\d{4}-\d\d-\d\dT\d{4}Z$",
+        )
+    ),
+]
+ClusterParameter = Annotated[
+    int | None,
+    QueryParameter(
+        ge=0, le=999, **_described(OpenAPIType.INTEGER, "a cluster's number in its model", minimum=0)
+    ),
+]
+LimitParameter = Annotated[int, QueryParameter(ge=1, le=10_000, description="results on a page, at most")]
+CursorParameter = Annotated[
+    str | None,
+    QueryParameter(
+        **_described(OpenAPIType.STRING, "where the page starts: given by the Link header of the last one")
+    ),
+]
+IdParameter = Annotated[
+    str | None,
+    QueryParameter(
+        name="uniqueId", **_described(OpenAPIType.STRING, "a record's id, such as no path can carry")
+    ),
+]
+
+
+def refuse_unknown_parameters(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """A guard: every query parameter must be one of the route's, and be given once.
+
+    Raises:
+        BadParameterError: one is not.
+    """
+    known = _names(handler)
+    for name in connection.query_params:
+        if name not in known:
+            accepts = ", ".join(known) or "none"
+            detail = f"This route has no parameter {name!r}. It has: {accepts}."
+            raise BadParameterError(name, detail, accepts=accepts)
+        if len(connection.query_params.getall(name)) > 1:
+            raise BadParameterError(name, f"{name} is given more than once.")
+
+
+def _names(handler: BaseRouteHandler) -> list[str]:
+    parameters = handler.parsed_fn_signature.parameters.values()
+    return [
+        kwarg.name or field.name
+        for field in parameters
+        if isinstance(kwarg := field.kwarg_definition, QueryParameter)
+    ]

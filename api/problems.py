@@ -1,0 +1,145 @@
+"""Every error of the API as ``application/problem+json`` (RFC 9457), mapped here and nowhere else."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from deltalake.exceptions import DeltaError
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+from polars.exceptions import PolarsError
+
+from api.schemas import Problem
+from resources.errors import SiltError
+
+MEDIA_TYPE = "application/problem+json"
+TYPES = "urn:silt:problem:"
+ACCEPTS = {
+    "model": "model_1, model_2 or model_3",
+    "window": "a window's start in UTC, like 2026-11-24T0505Z",
+    "cluster": "a whole number from 0 to 999",
+    "limit": "a whole number from 1 to 10000",
+    "cursor": "the cursor of a Link header, with the filters of the page that the header came with",
+    "uniqueId": "the id of a record, in UTF-8",
+}
+INTERNAL = "Something went wrong inside the API. Its log says what."
+UNAVAILABLE = "The lake is not there yet or cannot be read. Try again; the API's log says what is wrong."
+_LOG = logging.getLogger("silt.api")
+
+
+class ProblemError(Exception):
+    """An error that the API answers with. Its text is the problem's ``detail``."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = "internal"
+    title = "Internal Server Error"
+
+    @property
+    def more(self) -> dict[str, str]:
+        """Properties beyond those of RFC 9457."""
+        return {}
+
+
+class BadParameterError(ProblemError):
+    """A parameter that is not known, or has a value that it does not accept."""
+
+    status = HTTPStatus.BAD_REQUEST
+    kind = "invalid-parameter"
+    title = "Invalid Parameter"
+
+    def __init__(self, parameter: str, detail: str, accepts: str | None = None) -> None:
+        super().__init__(detail)
+        self.parameter = parameter
+        self.accepts = accepts or ACCEPTS[parameter]
+
+    @property
+    def more(self) -> dict[str, str]:
+        return {"parameter": self.parameter, "accepts": self.accepts}
+
+
+class NotThereError(ProblemError):
+    """A window or record that does not exist, or is not published."""
+
+    status = HTTPStatus.NOT_FOUND
+    kind = "not-found"
+    title = "Not Found"
+
+
+class UnavailableError(Exception):
+    """The lake does not hold what its own rows say. The text is for the log: it may name places."""
+
+
+def asked_path(request: Request[Any, Any, Any]) -> str:
+    """The path as the client wrote it, percent-encoded and unchanged by the framework's routing."""
+    return str(request.scope["raw_path"].partition(b"?")[0], "latin-1")
+
+
+def on_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:
+    """Answer with one of our own errors."""
+    return _respond(request, error.status, str(error), kind=error.kind, title=error.title, more=error.more)
+
+
+def on_unreadable_lake(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer 503; where the lake is and what is wrong with it goes into the log alone."""
+    _LOG.error("The lake cannot be read: %s", error, exc_info=not isinstance(error, SiltError))
+    return _respond(
+        request, 503, UNAVAILABLE, kind="unavailable", title="Service Unavailable", more={"part": "lake"}
+    )
+
+
+def on_invalid_parameter(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
+    """Name the first parameter whose value has the wrong type or lies outside its bounds."""
+    first = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
+    name = {"unique_id": "uniqueId"}.get(str(first.get("key")), str(first.get("key")))
+    given = request.query_params.get(name, "")
+    detail = f"{name}={given!r} is not accepted: it takes {ACCEPTS[name]}."
+    return on_problem(request, BadParameterError(name, detail))
+
+
+def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Answer what the framework refuses: an unknown route, a wrong method."""
+    status = HTTPStatus(error.status_code)
+    kind = status.phrase.lower().replace(" ", "-")
+    detail = f"{status.description or status.phrase}."
+    return _respond(request, status, detail, kind=kind, title=status.phrase, headers=error.headers)
+
+
+def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer 500 and say nothing about the inside."""
+    _LOG.error("An unexpected error", exc_info=error)
+    return _respond(request, 500, INTERNAL, kind=ProblemError.kind, title=ProblemError.title)
+
+
+HANDLERS: ExceptionHandlersMap = {
+    ProblemError: on_problem,
+    ValidationException: on_invalid_parameter,
+    HTTPException: on_http_error,
+    UnavailableError: on_unreadable_lake,
+    SiltError: on_unreadable_lake,
+    DeltaError: on_unreadable_lake,
+    PolarsError: on_unreadable_lake,
+    OSError: on_unreadable_lake,
+    Exception: on_unexpected,
+}
+
+
+def _respond(
+    request: Request[Any, Any, Any],
+    status: int,
+    detail: str,
+    *,
+    kind: str,
+    title: str,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, str] | None = None,
+) -> Response[bytes]:
+    problem = Problem(f"{TYPES}{kind}", title, int(status), detail, asked_path(request), **(more or {}))
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=int(status),
+        media_type=MEDIA_TYPE,
+        headers=dict(headers or {}),
+    )

@@ -1,0 +1,112 @@
+"""The table ``windows`` as the API holds it: what each window shows, and the newest of each model."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+from deltalake import DeltaTable
+
+from api.schemas import MODELS, ModelName
+from resources.lake import Lake, add_actions
+from resources.windows import KEY_FORMAT
+
+_SHOWN = (
+    "window", "slot", "revision", "digest", "state", "attempts", "results_version", "stats_version",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a window's row in the table ``windows`` says."""
+
+    window: str
+    slot: int
+    revision: int | None
+    digest: str | None
+    state: str | None
+    attempts: int | None
+    results_version: int | None
+    stats_version: int | None
+
+    @property
+    def published(self) -> bool:
+        """Whether the window has results, statistics and a model to show."""
+        return self.state == "published"
+
+    @property
+    def model(self) -> ModelName:
+        """The model that the window trains, ``model_1`` to ``model_3``."""
+        return MODELS[self.slot - 1]
+
+    @property
+    def model_version(self) -> str:
+        """The name of this answer's model, as in ``model_2/2026-11-24T0505Z/r1``."""
+        return f"{self.model}/{self.window}/r{self.revision}"
+
+
+@dataclass(frozen=True, eq=False)
+class WindowsView:
+    """All windows from the floor on, as of one version of the table ``windows``."""
+
+    version: int
+    answers: Mapping[str, Answer]
+
+    @cached_property
+    def published(self) -> list[Answer]:
+        """The published windows, newest first."""
+        shown = (answer for answer in self.answers.values() if answer.published)
+        return sorted(shown, key=lambda answer: answer.window, reverse=True)
+
+    @cached_property
+    def newest(self) -> dict[str, Answer]:
+        """The newest published window of each model that has one, in the models' order."""
+        newest = {answer.model: answer for answer in reversed(self.published)}
+        return dict(sorted(newest.items()))
+
+
+class WindowsTable:
+    """The table ``windows``, kept in memory; at a new version only the new files are read."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._lock = threading.Lock()
+        self._files: dict[str, list[Answer]] = {}
+        self._view: WindowsView | None = None
+
+    def view(self) -> WindowsView:
+        """The windows as they are now."""
+        table = self._lake.table("windows")
+        with self._lock:
+            if self._view is None or self._view.version != table.version():
+                self._view = self._read(table)
+            return self._view
+
+    def _read(self, table: DeltaTable) -> WindowsView:
+        version, floor = table.version(), self._lake.floor()
+        paths = _paths(table)
+        new = sorted(paths.keys() - self._files.keys())
+        self._files = {path: rows for path, rows in self._files.items() if path in paths}
+        self._files |= _read_answers({path: paths[path] for path in new})
+        first = floor.strftime(KEY_FORMAT)
+        rows = (answer for answers in self._files.values() for answer in answers)
+        return WindowsView(version, {answer.window: answer for answer in rows if answer.window >= first})
+
+
+def _paths(table: DeltaTable) -> dict[str, str]:
+    """The files of a table version: path in the table to the address that a reader opens."""
+    actions = add_actions(table)
+    root = table.table_uri.rstrip("/")
+    return {} if actions.is_empty() else {path: f"{root}/{path}" for path in actions["path"]}
+
+
+def _read_answers(files: Mapping[str, str]) -> dict[str, list[Answer]]:
+    if not files:
+        return {}
+    frame = pl.scan_parquet(list(files.values()), include_file_paths="file").select(*_SHOWN, "file").collect()
+    names = {address.rpartition("/")[2]: path for path, address in files.items()}
+    answers: dict[str, list[Answer]] = {path: [] for path in files}
+    for *row, file in frame.iter_rows():
+        answers[names[file.rpartition("/")[2]]].append(Answer(*row))
+    return answers

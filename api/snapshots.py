@@ -1,0 +1,121 @@
+"""The tables of answers as the API holds them: immutable versions, and which file holds which answer."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import polars as pl
+from deltalake import DeltaTable, QueryBuilder
+
+from api.problems import UnavailableError
+from api.published import Answer
+from resources.lake import Lake, add_actions
+
+SQL_NAME = "answers"
+_PINNED_VERSIONS = 16
+
+
+@dataclass(frozen=True)
+class File:
+    """A data file: its address, the (window, digest) pairs in it, and its highest cluster, if known."""
+
+    address: str
+    pairs: frozenset[tuple[str, str]]
+    highest_cluster: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """One version of a table whose rows belong to a window and a digest. It never changes."""
+
+    table: DeltaTable
+    version: int
+    files: Mapping[str, File]
+    held: Mapping[tuple[str, str], list[File]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        held: dict[tuple[str, str], list[File]] = {}
+        for file in self.files.values():
+            for pair in file.pairs:
+                held.setdefault(pair, []).append(file)
+        object.__setattr__(self, "held", held)
+
+    @cached_property
+    def sql(self) -> QueryBuilder:
+        """DataFusion over this version, under the name ``answers``: it uses statistics and bloom filters."""
+        return QueryBuilder().register(SQL_NAME, self.table)
+
+
+class AnswerTable:
+    """``clustering_results``, ``cluster_stats`` or ``models``, read by window and digest."""
+
+    def __init__(self, lake: Lake, name: str) -> None:
+        self._lake = lake
+        self._name = name
+        self._lock = threading.Lock()
+        self._snapshot: Snapshot | None = None
+        self._pinned = lru_cache(_PINNED_VERSIONS)(self._open)
+
+    def snapshot(self) -> Snapshot:
+        """The table as it is now."""
+        version = self._lake.table(self._name).version()
+        with self._lock:
+            if self._snapshot is None or self._snapshot.version < version:
+                self._snapshot = self._open(version, self._snapshot)
+            return self._snapshot
+
+    def files(self, answer: Answer, version: int | None = None) -> list[File]:
+        """The files that hold an answer's rows.
+
+        While a window is being published again, its rows are replaced a moment before its row in
+        ``windows`` is: then they are found at ``version``, where that row says they are.
+
+        Raises:
+            UnavailableError: neither version holds the answer.
+        """
+        pair = (answer.window, answer.digest or "")
+        files = self.snapshot().held.get(pair)
+        if files is None and version is not None:
+            files = self._pinned(version).held.get(pair)
+        if files is None:
+            raise UnavailableError(f"{self._name} holds no rows of {pair}")
+        return files
+
+    def rows(self, answer: Answer, version: int | None = None) -> pl.LazyFrame:
+        """An answer's rows; raises as :meth:`files` does."""
+        return only(self.files(answer, version), answer)
+
+    def _open(self, version: int, last: Snapshot | None = None) -> Snapshot:
+        table = self._lake.table(self._name, version)
+        return Snapshot(table, version, _files(table, last.files if last else {}))
+
+
+def only(files: list[File], answer: Answer) -> pl.LazyFrame:
+    """An answer's rows in files that may hold those of other windows too."""
+    mine = (pl.col("window") == answer.window) & (pl.col("digest") == answer.digest)
+    return pl.scan_parquet([file.address for file in files]).filter(mine)
+
+
+def _files(table: DeltaTable, known: Mapping[str, File]) -> dict[str, File]:
+    """The files of a table version; a file never changes, so what is ``known`` of it stays true."""
+    actions = add_actions(table)
+    if actions.is_empty():
+        return {}
+    root = table.table_uri.rstrip("/")
+    highest = pl.col("max.cluster") if "max.cluster" in actions.columns else pl.lit(None)
+    columns = actions.select("path", "min.window", "max.window", "min.digest", "max.digest", highest)
+    return {
+        path: known.get(path) or File(f"{root}/{path}", _pairs(f"{root}/{path}", *bounds), cluster)
+        for path, *bounds, cluster in columns.iter_rows()
+    }
+
+
+def _pairs(
+    address: str, first: str | None, last: str | None, least: str | None, most: str | None
+) -> frozenset[tuple[str, str]]:
+    """The (window, digest) pairs of a file: by its statistics where they leave no choice."""
+    if first is not None and least is not None and first == last and least == most:
+        return frozenset({(first, least)})
+    pairs = pl.scan_parquet(address).select("window", "digest").unique().collect()
+    return frozenset((window, digest) for window, digest in pairs.iter_rows())
