@@ -1,6 +1,7 @@
 """The command ``silt``: each subcommand is imported only when it is asked for."""
 
 import importlib
+import logging
 import sys
 
 import click
@@ -43,6 +44,7 @@ def silt() -> None:
 
 def main() -> None:
     """Run ``silt``. A SiltError is one line and exit code 2; Ctrl-C is 130."""
+    logging.getLogger("silt").addHandler(logging.NullHandler())  # an error is one line, not librdkafka's log
     try:
         code = silt.main(standalone_mode=False)
     except SiltError as error:

@@ -1,11 +1,11 @@
-"""Kafka: the broker that Silt starts itself, and what can be asked of any broker."""
+"""Kafka: the broker that Silt starts itself, and the topic on it."""
 
 import base64
+import logging
 import uuid
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -14,9 +14,11 @@ from confluent_kafka.cimpl import NewTopic
 from local_stack.parts import Part
 from local_stack.ports import LOOPBACK, answers
 from resources.contract import Contract
-from resources.errors import SettingError, TransientError
+from resources.errors import SiltError
+from resources.kafka import Topic, client_properties
 from resources.settings import Settings
 
+_LOG = logging.getLogger("silt.kafka")
 _DAY_MS = 24 * 60 * 60 * 1000
 _FOREVER = 2**63 - 1
 _LOGGING = {  # without a provider and its configuration Kafka says nothing, not even why it ends
@@ -104,31 +106,6 @@ def render_properties(settings: Settings) -> str:
     return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
-def check_broker(settings: Settings, contract: Contract, seconds: float = 10) -> int:
-    """Ask the broker in use for the contract's topic.
-
-    Returns:
-        The topic's number of partitions.
-
-    Raises:
-        TransientError: the broker does not answer.
-        SettingError: it has no such topic, or a property under ``SILT_KAFKA__`` is wrong.
-    """
-    servers = settings.kafka_properties["bootstrap.servers"]
-    try:
-        topics = _admin(settings).list_topics(timeout=seconds).topics
-    except KafkaException as error:
-        raise TransientError(
-            f"The broker {servers} does not answer ({error.args[0].str()}): start it, or correct "
-            "SILT_KAFKA__BOOTSTRAP_SERVERS and the other settings under SILT_KAFKA__."
-        ) from None
-    if contract.topic not in topics:
-        raise SettingError(
-            f"The broker {servers} has no topic {contract.topic!r}: create it, or correct the contract."
-        )
-    return len(topics[contract.topic].partitions)
-
-
 def create_topic(settings: Settings, contract: Contract) -> None:
     """Create the contract's topic on Silt's own broker, unless it is there.
 
@@ -136,7 +113,9 @@ def create_topic(settings: Settings, contract: Contract) -> None:
         KafkaException: the broker did not do it.
     """
     topic = NewTopic(contract.topic, settings.topic_partitions, replication_factor=1)
-    admin = _admin(settings)  # the future is void once its client is gone
+    admin = AdminClient(
+        client_properties(settings), logger=_LOG
+    )  # the future is void once its client is gone
     try:
         admin.create_topics([topic])[contract.topic].result(timeout=10)
     except KafkaException as error:
@@ -149,19 +128,10 @@ def _ready(settings: Settings, contract: Contract) -> bool:
         return False
     try:
         create_topic(settings, contract)
-        return check_broker(settings, contract, seconds=2) > 0
-    except (KafkaException, TransientError, SettingError):
+        Topic(settings, contract.topic).state()
+    except (KafkaException, SiltError):
         return False
-
-
-def _admin(settings: Settings) -> AdminClient:
-    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: None}
-    try:
-        return AdminClient({**settings.kafka_properties, **quiet})
-    except KafkaException as error:
-        raise SettingError(
-            f"A property under SILT_KAFKA__ is wrong ({error.args[0].str()}): correct or remove it."
-        ) from None
+    return True
 
 
 def _java_command(settings: Settings, java: Path, jars: Sequence[Path]) -> list[str]:

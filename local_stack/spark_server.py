@@ -1,5 +1,6 @@
 """Spark: the Spark Connect server that Silt starts itself, from the installed pyspark."""
 
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,8 @@ def server_command(settings: Settings) -> list[str]:
     """spark-submit's command; all that Spark writes goes below ``SILT_HOME/spark``."""
     folder = settings.home / "spark"
     temporary = folder / "tmp"
-    temporary.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(temporary, ignore_errors=True)  # of a server that was killed
+    temporary.mkdir(parents=True)
     conf = {
         "spark.ui.enabled": "false",
         "spark.driver.host": LOOPBACK,

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local_stack.broker import broker_parts, check_broker
+from local_stack.broker import broker_parts
 from local_stack.dagster_home import write_dagster_home
 from local_stack.environment import stack_environment
 from local_stack.groups import GroupRecords
@@ -19,6 +19,7 @@ from local_stack.stop import Stop
 from local_stack.supervisor import Say, Supervisor
 from resources.contract import Contract, load_contract
 from resources.errors import SettingError, TransientError
+from resources.kafka import Topic
 from resources.settings import Settings
 
 
@@ -34,10 +35,10 @@ def run_stack(settings: Settings, sample: bool, say: Say) -> int:
     contract = load_contract(settings.contract)
     java = find_java() if settings.own_broker or not settings.spark_remote else None
     with HomeLock(settings.home), Stop() as stop:
-        say(f"Silt's home: {settings.home}")
         _end_leftovers(settings.home, say)
         check_free(stack_ports(settings))
         _check_foreign(settings, contract)
+        say(f"Silt's home: {settings.home}")
         write_dagster_home(settings.home / "dagster", settings)
         if sample:
             mark_first_start(settings)
@@ -62,18 +63,22 @@ def run_broker(settings: Settings, say: Say) -> int:
     contract = load_contract(settings.contract)
     java = find_java()
     with HomeLock(settings.home), Stop() as stop:
-        say(f"Silt's home: {settings.home}")
         _end_leftovers(settings.home, say)
         check_free(broker_ports(settings))
+        say(f"Silt's home: {settings.home}")
         parts = broker_parts(settings, contract, java, _jars(settings, java, stop, say))
         supervisor = Supervisor(settings.home, stack_environment(settings), parts, stop, say)
         return supervisor.run(when_up=lambda: say("Ctrl-C ends it."))
 
 
-def check_spark(settings: Settings) -> None:
-    """Raise :class:`TransientError` if the Spark Connect server in use accepts no connection."""
+def check_spark(settings: Settings, seconds: float = 10) -> None:
+    """Connect to the Spark Connect server in use.
+
+    Raises:
+        TransientError: it accepts no connection.
+    """
     url = urlsplit(settings.spark_url)
-    if not answers(url.hostname or "", url.port or 15002, seconds=10):
+    if not answers(url.hostname or "", url.port or 15002, seconds):
         raise TransientError(
             f"The Spark Connect server {settings.spark_url} does not answer: "
             "start it, or correct SILT_SPARK_REMOTE."
@@ -87,7 +92,7 @@ def _end_leftovers(home: Path, say: Say) -> None:
 
 def _check_foreign(settings: Settings, contract: Contract) -> None:
     if not settings.own_broker:
-        check_broker(settings, contract)
+        Topic(settings, contract.topic).state()
     if settings.spark_remote:
         check_spark(settings)
 

@@ -5,6 +5,7 @@ Classes get loaded and code compiled before the first window needs them.
 
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,49 @@ from pyspark.ml import Pipeline
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.ml.feature import Imputer, StandardScaler, StringIndexer, VectorAssembler
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import avg, count
+
+from resources.contract import Contract
+from resources.spark import selected_records
+
+CONTRACT = Contract(
+    topic="warm",
+    id="id",
+    fields={"id": "string", "category": "string", "number": "number", "other": "number"},
+    features=["category", "number", "other"],
+)
 
 
 def warm(spark: SparkSession) -> None:
-    """Train and evaluate on a few made-up rows, with the stages that production uses."""
-    rows = pl.DataFrame(
-        {
-            "category": [("a", "b", "c")[i % 3] for i in range(60)],
-            "number": [None if i % 10 == 0 else float(i % 7) for i in range(60)],
-            "other": [float(i % 2 * 10) for i in range(60)],
-        }
-    )
+    """Read, train and evaluate on a few made-up records, with the steps that production takes."""
     with tempfile.TemporaryDirectory(prefix="silt-warm-") as folder:
-        file = Path(folder) / "rows.parquet"
-        rows.write_parquet(file)
-        _train(spark, str(file))
+        file = Path(folder) / "records.parquet"
+        _records().write_parquet(file)
+        _train(selected_records(spark, CONTRACT, "window", [str(file)], ["attempt"]))
 
 
-def _train(spark: SparkSession, path: str) -> None:
-    frame = spark.read.parquet(path)
+def _records() -> pl.DataFrame:
+    fields = {
+        "category": [("a", "b", "c")[i % 3] for i in range(60)],
+        "number": [None if i % 10 == 0 else float(i % 7) for i in range(60)],
+        "other": [float(i % 2 * 10) for i in range(60)],
+    }
+    return pl.DataFrame(fields).select(
+        pl.lit("window").alias("window"),
+        pl.int_range(60).cast(pl.String).alias("record_id"),
+        pl.lit(datetime(2026, 1, 1, tzinfo=UTC)).alias("event_time"),
+        pl.lit(False).alias("too_late"),
+        pl.lit("attempt").alias("attempt"),
+        pl.lit(0, pl.Int32).alias("kafka_partition"),
+        pl.int_range(60).alias("kafka_offset"),
+        pl.col("category").alias("id"),
+        *fields,
+    )
+
+
+def _train(records: DataFrame) -> None:
+    frame = records.cache()
     frame.groupBy("category").agg(count("number"), avg("other")).toArrow()
     stages: list[Any] = [
         StringIndexer(inputCol="category", outputCol="category_index", handleInvalid="keep"),

@@ -1,0 +1,49 @@
+# `make up` starts everything; `make test` runs the test suite. Both make the environment in .venv first.
+SHELL := /bin/sh
+PYTHON = .venv/bin/python
+STAMP = .venv/.made
+UV = $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+FIND_PYTHON = for python in python3.13 python3.12 python3.11 python3 python; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "Silt needs Python 3.11 or newer, and none is on PATH: install one (with its venv module)." >&2; exit 2; \
+	fi
+
+.PHONY: up test check env lock
+
+up: env
+	@exec .venv/bin/silt up
+
+test: env
+	@exec $(PYTHON) -m pytest -m "not slow"
+
+check: env
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+env: $(STAMP)
+
+# Made anew only when what it is made from has changed.
+$(STAMP): requirements.lock pyproject.toml
+	@$(MAKE) --no-print-directory uv
+	@$(FIND_PYTHON); test -x $(PYTHON) || $(UV) venv --quiet --python "$$python" .venv
+	@echo "Installing Silt's environment in .venv ..."
+	@$(UV) pip install --quiet --python $(PYTHON) --require-hashes --compile-bytecode -r requirements.lock
+	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --editable .
+	@touch $(STAMP)
+
+# uv from PATH if it is there, else one of our own.
+.PHONY: uv
+uv:
+	@if [ "$(UV)" = .uv/bin/uv ] && ! [ -x .uv/bin/uv ]; then \
+		$(FIND_PYTHON); echo "Bringing uv, the installer, into .uv ..."; \
+		"$$python" -m venv .uv && .uv/bin/python -m pip install --quiet --disable-pip-version-check uv; \
+	fi
+
+# The exact versions of everything, for every Python from 3.11 and every system, with their hashes.
+lock: uv
+	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
