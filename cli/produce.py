@@ -11,11 +11,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cli.options import RATE, Duration, Instant, Pacer, ending_on_signal
-from cli.sending import Sender, encoded, spread, stamped
+from cli.sending import Sender, check_topic, encoded, spread, stamped
 from cli.table_file import TableFile
 from resources.contract import Contract, EventTime, load_contract
 from resources.errors import SettingError
-from resources.kafka import Topic
 from resources.settings import load_settings
 
 _ANSWER_SECONDS = 60.0
@@ -44,7 +43,7 @@ def command(file: Path, at: datetime | None, over: timedelta | None, rate: float
     table = TableFile(file)
     _check_has_id(table, contract)
     times = _event_times(contract, at, over, table.count)
-    Topic(settings, contract.topic).state()
+    check_topic(settings, contract.topic)
     with ending_on_signal() as stopped:
         sender = Sender(settings, contract.topic, _ANSWER_SECONDS, stopped)
         for message in _shown(_messages(contract, table, times, Pacer(rate, stopped)), table.count):

@@ -11,13 +11,14 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from resources.contract import Contract, EventTime, format_event_time
-from resources.errors import SettingError
-from resources.kafka import producer
+from resources.errors import SettingError, TransientError
+from resources.kafka import Topic, producer
 from resources.settings import Settings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POLL_SECONDS = 0.1
 _END_SECONDS = 5.0
+_SETTLE_SECONDS = 3.0
 NO_ANSWER = "no answer from the broker before the end"
 
 
@@ -100,6 +101,29 @@ class Sender:
         else:
             self.refused[error.str()] += 1
             self.away = self.away or error.code() == KafkaError._MSG_TIMED_OUT
+
+
+def check_topic(settings: Settings, name: str) -> None:
+    """Check that the broker answers and has the topic.
+
+    One that was created a moment ago may be unknown yet, or without a leader: so it is asked for again,
+    for a few seconds.
+
+    Raises:
+        TransientError: the broker does not answer.
+        SettingError: the topic is not there, or the broker refuses this client.
+    """
+    topic = Topic(settings, name)
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        try:
+            topic.state()
+        except (TransientError, SettingError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
 
 
 def stamped(

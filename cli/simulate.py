@@ -14,10 +14,9 @@ import click
 from cli.archetypes import ARCHETYPES, NUMBERS, record
 from cli.options import RATE, SHARE, Duration, Pacer, ending_on_signal
 from cli.sample import Sample, SampleStream, Shares
-from cli.sending import Sender, encoded, spread, stamped
+from cli.sending import Sender, check_topic, encoded, spread, stamped
 from resources.contract import Contract, load_contract
 from resources.errors import SettingError
-from resources.kafka import Topic
 from resources.settings import load_settings
 from resources.windows import Grid, Window
 
@@ -56,7 +55,7 @@ def command(
     settings = load_settings()
     contract = load_contract(settings.contract)
     check_fits(contract, settings.contract)
-    Topic(settings, contract.topic).state()
+    check_topic(settings, contract.topic)
     grid = Grid(settings.window_minutes, timedelta(seconds=settings.grace_seconds))
     stream = SampleStream(
         grid,
