@@ -12,6 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import OpenAPIType, Schema, Tag
+from litestar.params import FromPath
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
@@ -22,6 +23,17 @@ _PAGE_PARTS = {
     "swagger_bundle.js": "text/javascript",
     "swagger_preset.js": "text/javascript",
     "swagger_style.css": "text/css",
+}
+_CLUSTER_STATS_EXAMPLE = {
+    "model": "model_2",
+    "window": "2026-11-24T0505Z",
+    "modelVersion": "model_2/2026-11-24T0505Z/r1",
+    "cluster": 1,
+    "count": 96,
+    "share": 0.228,
+    "avgCSAT": 4.25,
+    "avgPrice": None,
+    "features": {},
 }
 
 
@@ -40,6 +52,7 @@ class ContractNamesPlugin(OpenAPISchemaPlugin):
             type=[OpenAPIType.NUMBER, OpenAPIType.NULL],
             description="an average of the contract, such as `avgCSAT`",
         )
+        schema.examples = [_CLUSTER_STATS_EXAMPLE]
         return schema
 
 
@@ -65,7 +78,7 @@ class SchemaPage(SwaggerRenderPlugin):
     sync_to_thread=True,
     cache_control=CacheControlHeader(max_age=86_400),
 )
-def get_page_part(name: str) -> Response[bytes]:
+def get_page_part(name: FromPath[str]) -> Response[bytes]:
     """A script or style of the page."""
     if name not in _PAGE_PARTS:
         raise NotFoundException

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 from msgspec import Raw
 
+from api.problems import UnavailableError
 from api.published import Answer, WindowsView
 from api.schemas import Clustered
 from api.snapshots import SQL_NAME, AnswerTable, Snapshot, only
@@ -64,8 +65,12 @@ def _replaced(view: WindowsView, snapshot: Snapshot) -> list[Answer]:
 def _query(unique_id: str, snapshot: Snapshot) -> Iterator[tuple[Any, ...]]:
     columns = ", ".join(f'"{column}"' for column in ("window", "digest", *_COLUMNS))
     literal = unique_id.replace("'", "''")
-    found = snapshot.sql.execute(f"SELECT {columns} FROM {SQL_NAME} WHERE record_id = '{literal}'")
-    return pl.Series(pl.from_arrow(found.read_all())).struct.unnest().iter_rows()
+    sql = f"SELECT {columns} FROM {SQL_NAME} WHERE record_id = '{literal}'"
+    try:
+        found = snapshot.sql.execute(sql).read_all()
+    except Exception as error:  # delta-rs raises no narrower type for a file that cannot be read
+        raise UnavailableError(f"the query {sql} failed: {error}") from error
+    return pl.Series(pl.from_arrow(found)).struct.unnest().iter_rows()
 
 
 def _read(rows: pl.LazyFrame, answer: Answer) -> Iterator[Clustered]:

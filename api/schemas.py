@@ -84,7 +84,7 @@ class Model(msgspec.Struct, rename="camel"):
         dict[str, Feature],
         Meta(
             description="by name, in the order of the model's dimensions",
-            examples=[{"channel_name": {"kind": "category", "mean": None}}],
+            examples=[{"Item_price": {"kind": "number", "mean": 434.5}}],
         ),
     ]
 

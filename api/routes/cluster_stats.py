@@ -1,6 +1,7 @@
 """``GET /api/cluster-stats``."""
 
 from litestar import Controller, Response, get
+from litestar.di import NamedDependency
 
 from api.answers import Answers
 from api.parameters import ModelParameter, WindowParameter
@@ -25,6 +26,6 @@ class ClusterStatsController(Controller):
         sync_to_thread=True,
     )
     def get_cluster_stats(
-        self, answers: Answers, model: ModelParameter = None, window: WindowParameter = None
+        self, answers: NamedDependency[Answers], model: ModelParameter = None, window: WindowParameter = None
     ) -> Response[list[ClusterStats]]:
         return as_json(answers.cluster_stats(model, window))

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 from litestar import Controller, Request, Response, get
 from litestar.datastructures import ResponseHeader
+from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
 from api import cursors
@@ -23,6 +24,7 @@ from api.schemas import Clustered
 
 _LINK = ResponseHeader(
     name="Link",
+    value="",
     documentation_only=True,
     description='the next page, as `<…>; rel="next"`; absent on the last page',
 )
@@ -49,7 +51,7 @@ class ClusteringResultsController(Controller):
         self,
         *,
         request: Request[Any, Any, Any],
-        answers: Answers,
+        answers: NamedDependency[Answers],
         window: WindowParameter = None,
         model: ModelParameter = None,
         cluster: ClusterParameter = None,
@@ -83,7 +85,7 @@ class ClusteringResultsController(Controller):
         self,
         *,
         request: Request[Any, Any, Any],
-        answers: Answers,
+        answers: NamedDependency[Answers],
         _: Annotated[str, PathParameter(name="uniqueId", description="the record's id, percent-encoded")],
         window: WindowParameter = None,
         model: ModelParameter = None,

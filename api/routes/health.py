@@ -1,6 +1,7 @@
 """``GET /health/live`` and ``GET /health/ready``."""
 
 from litestar import Controller, get
+from litestar.di import NamedDependency
 
 from api.answers import Answers
 from api.responses import problems
@@ -32,6 +33,6 @@ class HealthController(Controller):
         responses=problems(400, 500, 503),
         sync_to_thread=True,
     )
-    def get_ready(self, answers: Answers) -> Health:
+    def get_ready(self, answers: NamedDependency[Answers]) -> Health:
         answers.check()
         return Health("ready")

@@ -1,6 +1,7 @@
 """``GET /api/models``."""
 
 from litestar import Controller, Response, get
+from litestar.di import NamedDependency
 
 from api.answers import Answers
 from api.parameters import ModelParameter, WindowParameter
@@ -24,6 +25,6 @@ class ModelsController(Controller):
         sync_to_thread=True,
     )
     def get_models(
-        self, answers: Answers, model: ModelParameter = None, window: WindowParameter = None
+        self, answers: NamedDependency[Answers], model: ModelParameter = None, window: WindowParameter = None
     ) -> Response[list[Model]]:
         return as_json(answers.models(model, window))

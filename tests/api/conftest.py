@@ -1,0 +1,37 @@
+"""A lake made by hand, and the API over it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from api.app import create_app
+from resources.settings import Settings
+from tests.api.lakes import HandMadeLake
+
+Client = TestClient[Litestar]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> HandMadeLake:
+    return HandMadeLake(tmp_path / "lake")
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Client]:
+    """A client of the API over the lake in the test's folder, be it there or not."""
+    with TestClient(create_app(Settings(home=tmp_path)), raise_server_exceptions=False) as client:
+        yield client
+
+
+def problem(client: Client, url: str, status: int) -> dict[str, Any]:
+    """The problem that a request is answered with; its status and media type are checked."""
+    response = client.get(url)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    answer: dict[str, Any] = response.json()
+    assert answer["status"] == status
+    return answer

@@ -1,0 +1,98 @@
+"""The OpenAPI document says what the routes do, and its page needs no other host."""
+
+import re
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests.api.conftest import Client
+from tests.api.lakes import FIRST, HandMadeLake
+
+ROUTES = {
+    "/api/cluster-stats": {"200", "400", "404", "500", "503"},
+    "/api/clustering-results": {"200", "400", "404", "500", "503"},
+    "/api/clustering-results/{uniqueId}": {"200", "400", "404", "500", "503"},
+    "/api/models": {"200", "400", "404", "500", "503"},
+    "/health/live": {"200", "400", "500"},
+    "/health/ready": {"200", "400", "500", "503"},
+}
+
+
+@pytest.fixture
+def document(client: Client) -> dict[str, Any]:
+    answer: dict[str, Any] = client.get("/schema/openapi.json").json()
+    return answer
+
+
+def test_document_is_valid_openapi(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_every_route_documents_its_problems(document: dict[str, Any]) -> None:
+    assert {path: set(item["get"]["responses"]) for path, item in document["paths"].items()} == ROUTES
+    for item in document["paths"].values():
+        for status, response in item["get"]["responses"].items():
+            assert response["description"]
+            if status != "200":
+                content = response["content"]["application/problem+json"]
+                assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+                assert content["examples"]
+
+
+def test_every_parameter_is_described_and_may_not_be_null(document: dict[str, Any]) -> None:
+    parameters = [p for item in document["paths"].values() for p in item["get"].get("parameters", [])]
+    assert {p["name"] for p in parameters} == {
+        "model", "window", "cluster", "limit", "cursor", "uniqueId",
+    }  # fmt: skip
+    for parameter in parameters:
+        assert parameter["description"]
+        assert parameter["schema"]["type"] in {"string", "integer"}
+
+
+def test_answers_are_as_documented(lake: HandMadeLake, client: Client, document: dict[str, Any]) -> None:
+    lake.publish(FIRST, {"a": 0, "b": 1})
+    urls = {path: path.replace("{uniqueId}", "a") for path in ROUTES}
+    for path, url in urls.items():
+        _validate(document, path, "200", "application/json", client.get(url).json())
+    for path in ROUTES:
+        wrong = client.get(f"{urls[path]}?unknown=1").json()
+        _validate(document, path, "400", "application/problem+json", wrong)
+
+
+def _validate(document: dict[str, Any], path: str, status: str, media_type: str, answer: Any) -> None:
+    schema = document["paths"][path]["get"]["responses"][status]["content"][media_type]["schema"]
+    whole = {**schema, "components": document["components"]}
+    Draft202012Validator(whole).validate(answer)
+    assert answer
+
+
+def test_examples_of_the_document_are_as_it_says(document: dict[str, Any]) -> None:
+    components = {"components": document["components"]}
+    for item in document["paths"].values():
+        for response in item["get"]["responses"].values():
+            for content in response["content"].values():
+                for example in content.get("examples", {}).values():
+                    Draft202012Validator({**content["schema"], **components}).validate(example["value"])
+    for schema in document["components"]["schemas"].values():
+        for part in [schema, *schema["properties"].values()]:
+            for example in part.get("examples", []):
+                Draft202012Validator({**part, **components}).validate(example)
+
+
+def test_page_loads_nothing_from_another_host(client: Client) -> None:
+    page = client.get("/schema").text
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", page)
+    parts = re.findall(r"""(?:src|href)=["'](/[^"']+)""", page)
+    assert len(parts) == 3
+    for part in parts:
+        response = client.get(part)
+        assert response.status_code == 200
+        assert len(response.content) > 100_000
+
+
+def test_root_leads_to_the_page(client: Client) -> None:
+    response = client.get("/", follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (302, "/schema")
