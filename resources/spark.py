@@ -1,9 +1,14 @@
 """Spark's configuration, and a window's records as a Spark frame."""
 
+import socket
 from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
 
+from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
+from pyspark.sql import functions as sf
+from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.types import (
     BooleanType,
     DoubleType,
@@ -15,14 +20,44 @@ from pyspark.sql.types import (
 )
 
 from resources.contract import Contract
+from resources.errors import TransientError
 from resources.settings import Settings
 
+DEFAULT_PORT = 15002
+SERVER_ERRORS = (SparkConnectGrpcException,)
+"""What a session raises when its server is gone."""
 _TYPES = {"string": StringType(), "number": DoubleType()}
 
 
 def spark_config(settings: Settings) -> dict[str, str]:
     """The session's configuration: Spark Connect, times in UTC."""
     return {"spark.remote": settings.spark_url, "spark.sql.session.timeZone": "UTC"}
+
+
+def check_answers(url: str) -> None:
+    """Make sure that a Spark Connect server listens, before a client waits minutes for it.
+
+    Raises:
+        TransientError: it does not.
+    """
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname or "", address.port or DEFAULT_PORT), 10).close()
+    except OSError as error:
+        raise TransientError(
+            f"Spark at {url} does not answer ({error}): start it, or set SILT_SPARK_REMOTE."
+        ) from None
+
+
+def give_up_early(spark: SparkSession) -> None:
+    """Let a session retry a lost server for about 20 seconds instead of ten minutes."""
+    client: Any = spark.client
+    client.set_retry_policies([DefaultPolicy(max_retries=5)])
+
+
+def stopped_answering(url: str, error: Exception) -> TransientError:
+    """The error of ours for a server that went away in the middle of a session."""
+    return TransientError(f"Spark at {url} stopped answering: {' '.join(str(error).split())[:300]}")
 
 
 def selected_records(
@@ -38,14 +73,14 @@ def selected_records(
     """
     rows = spark.read.schema(_schema(contract)).parquet(*files)
     landed = rows.where(
-        (F.col("window") == window) & ~F.col("too_late") & F.col("attempt").isin(list(attempts))
+        (sf.col("window") == window) & ~sf.col("too_late") & sf.col("attempt").isin(list(attempts))
     )
     latest_first = Window.partitionBy("record_id").orderBy(
-        F.desc("event_time"), F.desc("kafka_partition"), F.desc("kafka_offset")
+        sf.desc("event_time"), sf.desc("kafka_partition"), sf.desc("kafka_offset")
     )
     return (
-        landed.withColumn("rank", F.row_number().over(latest_first))
-        .where(F.col("rank") == 1)
+        landed.withColumn("rank", sf.row_number().over(latest_first))
+        .where(sf.col("rank") == 1)
         .drop("rank", "window", "too_late", "attempt")
     )
 

@@ -1,0 +1,1 @@
+"""Training: pure functions on Spark frames and arrays."""

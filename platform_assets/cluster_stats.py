@@ -1,0 +1,89 @@
+"""``cluster_stats``: statistics of each cluster; with it the window is published."""
+
+from typing import Any
+
+import dagster as dg
+import msgspec
+import polars as pl
+from dagster_pyspark import PySparkResource
+
+from platform_assets.models import batch_records, read_model
+from platform_assets.partitions import MAPPING, Partitions
+from platform_assets.pictures import sizes_picture
+from platform_assets.run import Platform, window_of
+from platform_assets.training.assign import assigned
+from platform_assets.training.statistics import ClusterStatistics, cluster_statistics
+from resources.batch import Batch
+from resources.publication import publish
+from resources.tables import TABLES
+
+
+def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
+    """The asset ``cluster_stats``."""
+
+    @dg.asset(
+        partitions_def=partitions.grid,
+        deps=[dg.AssetDep("clustering_results", partition_mapping=MAPPING)],
+        kinds={"spark", "deltalake"},
+    )
+    def cluster_stats(
+        context: dg.AssetExecutionContext,
+        platform: dg.ResourceParam[Platform],
+        spark: PySparkResource,
+    ) -> dg.MaterializeResult[None]:
+        """Count, share, averages and details per feature of each cluster. Publishes the window."""
+        with window_of(context, platform) as window:
+            batch = platform.batch(window)
+            model = read_model(platform, batch)
+            statistics = []
+            if model:
+                records = batch_records(spark.spark_session, platform, batch)
+                statistics = cluster_statistics(
+                    assigned(records, platform.contract, model), platform.contract
+                )
+            platform.check_current(batch)
+            rows = [_row(cluster, batch) for cluster in statistics]
+            frame = pl.DataFrame(rows, schema=dict(TABLES["cluster_stats"].schema))
+            stats_version = platform.lake.replace_window("cluster_stats", window, frame)
+            results_version = platform.lake.table("clustering_results").version()
+            state = "published" if model else "too-few" if batch.records else "empty"
+            seconds = publish(platform.lake, platform.grid, batch, state, (results_version, stats_version))
+            return dg.MaterializeResult(metadata=_metadata(statistics, batch, state, seconds))
+
+    return cluster_stats
+
+
+def _row(cluster: ClusterStatistics, batch: Batch) -> dict[str, object]:
+    return {
+        **batch.answer(),
+        "cluster": cluster.cluster,
+        "count": cluster.count,
+        "share": cluster.count / batch.records,
+        "averages": msgspec.json.encode(cluster.averages).decode(),
+        "features": msgspec.json.encode(cluster.features).decode(),
+    }
+
+
+def _metadata(
+    statistics: list[ClusterStatistics], batch: Batch, state: str, seconds: float
+) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "state": state,
+        "revision": batch.revision,
+        "seconds from close to publication": round(seconds, 2),
+    }
+    if statistics:
+        names = list(statistics[0].averages)
+        head = f"| cluster | count | {' | '.join(names)} |"
+        rule = "| --- " * (len(names) + 2) + "|"
+        rows = [
+            f"| {s.cluster} | {s.count} | {' | '.join(_number(s.averages[n]) for n in names)} |"
+            for s in statistics
+        ]
+        shown["clusters"] = dg.MetadataValue.md("\n".join([head, rule, *rows]))
+        shown["picture"] = dg.MetadataValue.md(sizes_picture(statistics))
+    return shown
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

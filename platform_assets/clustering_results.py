@@ -1,0 +1,73 @@
+"""``clustering_results``: every record's cluster, assigned by Spark from the stored model."""
+
+import dagster as dg
+import polars as pl
+from dagster_pyspark import PySparkResource
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as sf
+
+from platform_assets.models import batch_records, read_model
+from platform_assets.partitions import MAPPING, Partitions
+from platform_assets.run import Platform, window_of
+from platform_assets.training.assign import assigned
+from resources.batch import Batch
+from resources.contract import Contract
+from resources.errors import LakeError
+from resources.spark import column
+from resources.tables import TABLES
+from resources.windows import SLOTS
+
+
+def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
+    """The asset ``clustering_results``."""
+
+    @dg.asset(
+        partitions_def=partitions.grid,
+        deps=[dg.AssetDep(f"model_{slot}", partition_mapping=MAPPING) for slot in SLOTS],
+        kinds={"spark", "deltalake"},
+    )
+    def clustering_results(
+        context: dg.AssetExecutionContext,
+        platform: dg.ResourceParam[Platform],
+        spark: PySparkResource,
+    ) -> dg.MaterializeResult[None]:
+        """Every record of the window with its cluster and the distance to its centre."""
+        with window_of(context, platform) as window:
+            batch = platform.batch(window)
+            model = read_model(platform, batch)
+            results = pl.DataFrame(schema=dict(TABLES["clustering_results"].schema))
+            if model:
+                records = batch_records(spark.spark_session, platform, batch)
+                results = _results(assigned(records, platform.contract, model), platform.contract, batch)
+            platform.check_current(batch)
+            platform.lake.replace_window("clustering_results", window, results)
+            return dg.MaterializeResult(
+                metadata={
+                    "dagster/row_count": results.height,
+                    "sizes": results["cluster"].value_counts().sort("cluster")["count"].to_list(),
+                    "mean distance": results.select(pl.col("distance").mean()).item(),
+                    "revision": batch.revision,
+                }
+            )
+
+    return clustering_results
+
+
+def _results(frame: DataFrame, contract: Contract, batch: Batch) -> pl.DataFrame:
+    features = sf.struct(*(sf.col(column(contract, name)).alias(name) for name in contract.features))
+    rows = frame.select(
+        "record_id",
+        "event_time",
+        "cluster",
+        "distance",
+        sf.to_json(features, {"ignoreNullFields": "false"}).alias("features"),
+    ).toArrow()
+    results = pl.DataFrame(rows)
+    if results.height != batch.records:
+        raise LakeError(
+            f"Spark assigned {results.height} records of window {batch.window.key}, its batch has "
+            f"{batch.records}: materialize the window again; if it stays so, the lake is damaged."
+        )
+    schema = TABLES["clustering_results"].schema
+    answer = [pl.lit(value).alias(name) for name, value in batch.answer().items()]
+    return pl.DataFrame(results.with_columns(answer).select(schema), schema=dict(schema)).sort("record_id")

@@ -1,0 +1,57 @@
+"""``kafka_batch``: a window's records, selected from what the intakes have landed."""
+
+import dagster as dg
+
+from platform_assets.partitions import Partitions
+from platform_assets.run import Platform, window_of
+from resources.batch import select
+from resources.ledger import Intake
+
+
+def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
+    """The asset ``kafka_batch``."""
+
+    @dg.asset(partitions_def=partitions.grid, kinds={"kafka", "deltalake"})
+    def kafka_batch(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.MaterializeResult[None]:
+        """The records of one window: one per record id, the latest; late ones up to the allowed lateness."""
+        with window_of(context, platform) as window:
+            taken = platform.taker.take_to(platform.grid.close(window))
+            for intake in taken:
+                context.log.info(f"Intake {intake.number}: {_spans(intake)}")
+            intakes = platform.taker.ledger.intakes()
+            batch = select(platform.lake, platform.contract, platform.grid, window, intakes)
+            return dg.MaterializeResult(
+                metadata={
+                    "dagster/row_count": batch.records,
+                    "late": batch.late,
+                    "duplicates": batch.duplicates,
+                    "dead letters": batch.dead_letters,
+                    "missing offsets": sum(s.missing for i in taken for s in i.spans.values()),
+                    "revision": batch.revision,
+                    "last intake": batch.covered,
+                    "offsets": dg.MetadataValue.md(_offsets(intakes, window.key)),
+                    "digest": batch.digest,
+                }
+            )
+
+    return kafka_batch
+
+
+def _spans(intake: Intake) -> str:
+    spans = ", ".join(f"{p}: [{span.start}, {span.end})" for p, span in sorted(intake.spans.items()))
+    end = "to the topic's end" if intake.caught_up else "a chunk"
+    return f"offsets {spans}, {end}"
+
+
+def _offsets(intakes: list[Intake], window: str) -> str:
+    rows = [
+        f"| {intake.number} | {p} | {span.start} | {span.end} | {span.missing} |"
+        for intake in intakes
+        if intake.landed.get(window)
+        for p, span in sorted(intake.spans.items())
+    ]
+    return "\n".join(
+        ["| intake | partition | from | to | missing |", "| --- | --- | --- | --- | --- |", *rows]
+    )

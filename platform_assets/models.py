@@ -1,0 +1,131 @@
+"""``model_1``, ``model_2``, ``model_3``: a KMeans model of one window, one asset per slot of the cycle."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from dagster_pyspark import PySparkResource
+from pyspark.sql import DataFrame, SparkSession
+
+from platform_assets.partitions import MAPPING, Partitions
+from platform_assets.run import Platform, window_of
+from platform_assets.training.mllib import Profile, Training, profile, train
+from resources.batch import Batch
+from resources.cluster_model import ClusterModel
+from resources.errors import LakeError
+from resources.ledger import attempts_with
+from resources.spark import selected_records
+from resources.tables import TABLES
+
+
+def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
+    """The asset ``model_<slot>``."""
+
+    @dg.asset(
+        name=f"model_{slot}",
+        partitions_def=partitions.slots[slot],
+        deps=[dg.AssetDep("kafka_batch", partition_mapping=MAPPING)],
+        kinds={"spark", "deltalake"},
+        description=f"KMeans, trained by Spark on the window of slot {slot} of each cycle of three windows.",
+    )
+    def model(
+        context: dg.AssetExecutionContext,
+        platform: dg.ResourceParam[Platform],
+        spark: PySparkResource,
+    ) -> dg.MaterializeResult[None]:
+        with window_of(context, platform, slot) as window:
+            batch = platform.batch(window)
+            row = _empty(platform, batch)
+            if batch.records:
+                records = batch_records(spark.spark_session, platform, batch)
+                found = profile(records, platform.contract)
+                if found.enough:
+                    row |= _trained(train(records, platform.contract, found.features))
+                row |= {"left_out": found.left_out, "state": _state(found, row)}
+            platform.check_current(batch)
+            frame = pl.DataFrame([row], schema=dict(TABLES["models"].schema))
+            platform.lake.replace_window("models", window, frame, batch.digest)
+            return dg.MaterializeResult(metadata=_metadata(row))
+
+    return model
+
+
+def batch_records(spark: SparkSession, platform: Platform, batch: Batch) -> DataFrame:
+    """A batch's records as a Spark frame; the batch has at least one."""
+    intakes = platform.taker.ledger.intakes()
+    return selected_records(
+        spark,
+        platform.contract,
+        batch.window.key,
+        platform.lake.window_files("records", batch.window).files,
+        attempts_with(intakes, batch.window, batch.covered),
+    )
+
+
+def read_model(platform: Platform, batch: Batch) -> ClusterModel | None:
+    """The model that was trained on a batch; None where there were too few points.
+
+    Raises:
+        LakeError: there is no model of this batch.
+    """
+    rows = platform.lake.read_window("models", batch.window).filter(pl.col("digest") == batch.digest)
+    found = rows.collect().to_dicts()
+    if not found:
+        raise LakeError(
+            f"Window {batch.window.key} has no model of its present batch: "
+            f"materialize model_{batch.window.slot} for it first."
+        )
+    return ClusterModel.from_row(found[0]) if found[0]["state"] == "trained" else None
+
+
+def _empty(platform: Platform, batch: Batch) -> dict[str, Any]:
+    contract = platform.contract
+    return {
+        **batch.answer(),
+        "model": f"model_{batch.window.slot}",
+        "state": "empty",
+        "contract_version": contract.version,
+        "trainer": contract.trainer,
+        "seed": contract.seed,
+        "k": contract.clusters,
+        "records": batch.records,
+        "libraries": f"pyspark {version('pyspark')}",
+        "trained_at": datetime.now(UTC),
+    }
+
+
+def _trained(training: Training) -> dict[str, Any]:
+    return {
+        **training.model.row(),
+        "silhouette": training.silhouette,
+        "inertia": training.inertia,
+        "sizes": training.sizes,
+    }
+
+
+def _state(found: Profile, row: dict[str, Any]) -> str:
+    return "trained" if found.enough and len(row["centres"]) == row["k"] else "too-few"
+
+
+def _metadata(row: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: row[name] for name in ("state", "records", "k", "revision", "trainer", "seed")}
+    if row["state"] == "trained":
+        shown |= {name: row[name] for name in ("silhouette", "inertia", "sizes")}
+        shown["features"] = dg.MetadataValue.md(_table(row["features"]))
+        shown["features left out, too many nulls"] = row["left_out"]
+    return shown
+
+
+def _table(features: list[dict[str, Any]]) -> str:
+    rows = [
+        f"| {item['name']} | {item['kind']} | {_encoding(item)} | {item['scale']:.4g} |" for item in features
+    ]
+    return "\n".join(["| feature | kind | encoding | scale |", "| --- | --- | --- | --- |", *rows])
+
+
+def _encoding(item: dict[str, Any]) -> str:
+    if item["kind"] == "number":
+        return f"nulls as {item['mean']:.4g}"
+    return f"{len(item['labels'])} labels by frequency"

@@ -1,0 +1,110 @@
+"""Statistics of each cluster, computed by Spark: two passes, whatever the number of features."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import functions as sf
+
+from resources.contract import Contract
+from resources.spark import column
+
+TOP_VALUES = 5
+"""So many of a category's most frequent values are named per cluster."""
+
+
+@dataclass
+class ClusterStatistics:
+    """One cluster's statistics.
+
+    Attributes:
+        averages: the contract's statistics; None where no record has the field.
+        features: per feature ``nulls`` and, of numbers, ``mean``, ``std``, ``min``, ``max``; of categories
+            ``distinct`` and ``top``, the most frequent values with their counts.
+    """
+
+    cluster: int
+    count: int
+    averages: dict[str, float | None]
+    features: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def cluster_statistics(assigned: DataFrame, contract: Contract) -> list[ClusterStatistics]:
+    """The statistics of each cluster of a frame with a column ``cluster``, in the clusters' order."""
+    statistics = [_from_row(row, contract) for row in _numbers(assigned, contract)]
+    top = _categories(assigned, contract)
+    for cluster in statistics:
+        for name in contract.categories:
+            cluster.features[name] = _category(top[cluster.cluster, name], cluster.count)
+        cluster.features = {name: cluster.features[name] for name in contract.features}
+    return statistics
+
+
+def _numbers(assigned: DataFrame, contract: Contract) -> list[Row]:
+    averages = [
+        sf.avg(column(contract, name)).alias(f"average_{statistic}")
+        for statistic, name in contract.statistics.items()
+    ]
+    details = [
+        function(column(contract, name)).alias(f"{label}_{name}")
+        for name in contract.numbers
+        for label, function in _DETAILS.items()
+    ]
+    grouped = assigned.groupBy("cluster").agg(sf.count("*").alias("count"), *averages, *details)
+    return grouped.orderBy("cluster").collect()
+
+
+_DETAILS = {
+    "present": sf.count,
+    "mean": sf.avg,
+    "std": sf.stddev_samp,
+    "min": sf.min,
+    "max": sf.max,
+}
+
+
+def _from_row(row: Row, contract: Contract) -> ClusterStatistics:
+    details = {
+        name: {"nulls": row["count"] - row[f"present_{name}"]}
+        | {label: row[f"{label}_{name}"] for label in ("mean", "std", "min", "max")}
+        for name in contract.numbers
+    }
+    averages = {statistic: row[f"average_{statistic}"] for statistic in contract.statistics}
+    return ClusterStatistics(row["cluster"], row["count"], averages, details)
+
+
+def _categories(assigned: DataFrame, contract: Contract) -> defaultdict[tuple[int, str], list[Row]]:
+    found: defaultdict[tuple[int, str], list[Row]] = defaultdict(list)
+    if not contract.categories:
+        return found
+    pairs = sf.array(
+        *(
+            sf.struct(sf.lit(name).alias("feature"), sf.col(column(contract, name)).alias("value"))
+            for name in contract.categories
+        )
+    )
+    counted = (
+        assigned.select("cluster", sf.inline(pairs))
+        .where(sf.col("value").isNotNull())
+        .groupBy("cluster", "feature", "value")
+        .agg(sf.count("*").alias("count"))
+    )
+    per_feature = Window.partitionBy("cluster", "feature")
+    ranked = counted.select(
+        "*",
+        sf.row_number().over(per_feature.orderBy(sf.desc("count"), "value")).alias("rank"),
+        sf.count("*").over(per_feature).alias("distinct"),
+        sf.sum("count").over(per_feature).alias("present"),
+    )
+    for row in ranked.where(sf.col("rank") <= TOP_VALUES).orderBy("cluster", "feature", "rank").collect():
+        found[row["cluster"], row["feature"]].append(row)
+    return found
+
+
+def _category(top: list[Row], count: int) -> dict[str, Any]:
+    return {
+        "nulls": count - (top[0]["present"] if top else 0),
+        "distinct": top[0]["distinct"] if top else 0,
+        "top": {row["value"]: row["count"] for row in top},
+    }
