@@ -21,7 +21,7 @@ class Stop:
 
     def __enter__(self) -> "Stop":
         for number in _SIGNALS:
-            self._before[number] = signal.signal(number, self._request)
+            self._before[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(
@@ -30,7 +30,8 @@ class Stop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _request(self, number: int, frame: FrameType | None) -> None:
+    def request(self) -> None:
+        """Ask for the end, as a signal does."""
         self._requested.set()
 
     def pause(self, seconds: float) -> None:
@@ -41,6 +42,9 @@ class Stop:
         """
         if self._requested.wait(seconds):
             raise StopRequestedError
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.request()
 
     def check(self) -> None:
         """Raise :class:`StopRequestedError` if an end was asked for."""
