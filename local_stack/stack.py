@@ -87,7 +87,7 @@ def check_spark(settings: Settings, seconds: float = 10) -> None:
 
 def _end_leftovers(home: Path, say: Say) -> None:
     if count := GroupRecords(home).end_leftovers():
-        say(f"Ended {count} processes that an earlier stack left behind.")
+        say(f"Ended what an earlier stack left running ({count} processes).")
 
 
 def _check_foreign(settings: Settings, contract: Contract) -> None:

@@ -6,18 +6,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local_stack.groups import end_processes, marked
-
-Silt = Callable[..., subprocess.Popen[str]]
+from tests.local_stack.fixture_types import Condition, FreePort, Silt, Until
 
 
 @pytest.fixture
-def free_port() -> Callable[[], int]:
+def free_port() -> FreePort:
     """Finds a port that nobody listens on."""
 
     def find() -> int:
@@ -40,7 +39,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def environment(home: Path, free_port: Callable[[], int]) -> dict[str, str]:
+def environment(home: Path, free_port: FreePort) -> dict[str, str]:
     """An environment with this home and free ports for all parts."""
     ports = ("BROKER", "CONTROLLER", "SPARK", "CODE", "DAGSTER", "API")
     settings = {f"SILT_{name}_PORT": str(free_port()) for name in ports}
@@ -75,10 +74,10 @@ def silt(environment: dict[str, str], tmp_path: Path) -> Iterator[Silt]:
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], object], float], None]:
+def until() -> Until:
     """Waits for a condition, or fails."""
 
-    def wait(condition: Callable[[], object], seconds: float) -> None:
+    def wait(condition: Condition, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds} s"

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from local_stack.groups import marked
 from local_stack.lock import lock_holder
 from local_stack.ports import answers
+from tests.local_stack.fixture_types import Silt
 
 TOPIC = "customer-support"
 DAY_MS = 24 * 60 * 60 * 1000
@@ -41,7 +42,9 @@ def read_first(servers: str, partition: int) -> tuple[bytes | None, int]:
     return message.value(), message.timestamp()[1]
 
 
-def test_broker_keeps_old_records_over_an_end_and_a_kill(silt, environment, home: Path, until) -> None:
+def test_broker_keeps_old_records_over_an_end_and_a_kill(
+    silt: Silt, environment: dict[str, str], home: Path
+) -> None:
     servers = f"127.0.0.1:{environment['SILT_BROKER_PORT']}"
     ports = [int(environment[f"SILT_{name}_PORT"]) for name in ("BROKER", "CONTROLLER")]
     old = int(time.time() * 1000) - 20 * DAY_MS
@@ -66,14 +69,16 @@ def test_broker_keeps_old_records_over_an_end_and_a_kill(silt, environment, home
     assert marked(home) != []
 
     healed = silt("broker")
-    assert "Ended 1 processes that an earlier stack left behind." in "".join(wait_until_up(healed))
+    assert "Ended what an earlier stack left running" in "".join(wait_until_up(healed))
     assert read_first(servers, 0) == (b"old", old)
     assert read_first(servers, 2) == (b"ahead", ahead)
     assert end(healed, signal.SIGTERM) == 0
     assert marked(home) == []
 
 
-def test_second_stack_on_the_same_home_is_one_clear_error(silt, environment, home: Path) -> None:
+def test_second_stack_on_the_same_home_is_one_clear_error(
+    silt: Silt, environment: dict[str, str], home: Path
+) -> None:
     first = silt("broker")
     wait_until_up(first)
     second = subprocess.run(

@@ -8,7 +8,9 @@ from local_stack.environment import setting_variables, stack_environment
 from resources.settings import load_settings
 
 
-def test_settings_survive_the_way_through_the_environment(tmp_path: Path, monkeypatch) -> None:
+def test_settings_survive_the_way_through_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text(
         "SILT_API_PORT=8123\nSILT_KAFKA__SASL_MECHANISM=PLAIN\nSILT_WINDOW_MINUTES=1\n"

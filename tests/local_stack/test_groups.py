@@ -11,12 +11,15 @@ import psutil
 import pytest
 
 from local_stack.groups import MARK, GroupRecords, members
+from tests.local_stack.fixture_types import Until
+
+Leader = subprocess.Popen[bytes]
 
 FORKS = "import os, time; os.fork(); time.sleep(600)"
 
 
 @pytest.fixture
-def leader() -> Iterator[subprocess.Popen[bytes]]:
+def leader() -> Iterator[Leader]:
     """A process that leads a group of two, without any mark."""
     process = subprocess.Popen([sys.executable, "-c", FORKS], start_new_session=True)
     yield process
@@ -25,7 +28,7 @@ def leader() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-def test_recorded_group_is_ended_with_all_its_members(home: Path, leader, until) -> None:
+def test_recorded_group_is_ended_with_all_its_members(home: Path, leader: Leader, until: Until) -> None:
     until(lambda: len(members(leader.pid)) == 2, 5)
     GroupRecords(home).write("part", leader.pid)
     assert GroupRecords(home).end_leftovers() == 2
@@ -33,7 +36,7 @@ def test_recorded_group_is_ended_with_all_its_members(home: Path, leader, until)
     assert list((home / "run").iterdir()) == []
 
 
-def test_group_whose_leader_is_dead_is_known_by_its_mark(home: Path, until) -> None:
+def test_group_whose_leader_is_dead_is_known_by_its_mark(home: Path, until: Until) -> None:
     env = {**os.environ, MARK: str(home)}
     process = subprocess.Popen([sys.executable, "-c", FORKS], start_new_session=True, env=env)
     until(lambda: len(members(process.pid)) == 2, 5)
@@ -43,7 +46,9 @@ def test_group_whose_leader_is_dead_is_known_by_its_mark(home: Path, until) -> N
     assert members(process.pid) == []
 
 
-def test_process_that_got_the_number_of_a_recorded_one_is_left_alone(home: Path, leader, until) -> None:
+def test_process_that_got_the_number_of_a_recorded_one_is_left_alone(
+    home: Path, leader: Leader, until: Until
+) -> None:
     until(lambda: len(members(leader.pid)) == 2, 5)
     records = GroupRecords(home)
     records.write("part", leader.pid)

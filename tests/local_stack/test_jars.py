@@ -16,6 +16,9 @@ from local_stack.jars import KafkaJars, cache_folder, pinned, verify
 from local_stack.java import find_java
 from local_stack.stop import Stop, StopRequestedError
 from resources.errors import MissingDependencyError
+from tests.local_stack.fixture_types import FreePort
+
+Download = Callable[[str], tuple[list[Path], list[str]]]
 
 POM = """<project><modelVersion>4.0.0</modelVersion><groupId>{group}</groupId>
 <artifactId>{name}</artifactId><version>{version}</version></project>"""
@@ -44,7 +47,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def download(tmp_path: Path) -> Callable[[str], tuple[list[Path], list[str]]]:
+def download(tmp_path: Path) -> Download:
     """Asks for the class path through a mirror; gives it, and what was said meanwhile."""
 
     def ask(mirror: str) -> tuple[list[Path], list[str]]:
@@ -55,7 +58,9 @@ def download(tmp_path: Path) -> Callable[[str], tuple[list[Path], list[str]]]:
     return ask
 
 
-def test_jars_come_through_ivy_and_nothing_else_stays(mirror: str, download, tmp_path: Path) -> None:
+def test_jars_come_through_ivy_and_nothing_else_stays(
+    mirror: str, download: Download, tmp_path: Path
+) -> None:
     class_path, said = download(mirror)
     assert sorted(path.name for path in class_path) == sorted(pinned())
     assert len(said) == 1
@@ -66,14 +71,14 @@ def test_jars_come_through_ivy_and_nothing_else_stays(mirror: str, download, tmp
     assert download(mirror) == (class_path, [])
 
 
-def test_two_starts_at_once_download_once(mirror: str, download) -> None:
+def test_two_starts_at_once_download_once(mirror: str, download: Download) -> None:
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(download, [mirror, mirror])
     assert first[0] == second[0]
     assert len(first[1] + second[1]) == 1
 
 
-def test_jar_with_a_wrong_checksum_is_not_kept(mirror: str, download, tmp_path: Path) -> None:
+def test_jar_with_a_wrong_checksum_is_not_kept(mirror: str, download: Download, tmp_path: Path) -> None:
     wrong = next((tmp_path / "mirror").rglob("kafka_*.jar"))
     wrong.write_bytes(empty_jar() + b"x")
     with pytest.raises(MissingDependencyError, match="wrong checksum"):
@@ -81,7 +86,9 @@ def test_jar_with_a_wrong_checksum_is_not_kept(mirror: str, download, tmp_path: 
     assert not cache_folder().exists()
 
 
-def test_download_that_fails_says_what_to_check(mirror: str, download, tmp_path: Path, free_port) -> None:
+def test_download_that_fails_says_what_to_check(
+    mirror: str, download: Download, tmp_path: Path, free_port: FreePort
+) -> None:
     with pytest.raises(MissingDependencyError, match="2 jars did not come: check the network, HTTPS_PROXY"):
         download(f"http://127.0.0.1:{free_port()}/")
     assert [path.name for path in (tmp_path / "cache" / "silt").iterdir()] == ["kafka-4.4.0.lock"]

@@ -15,6 +15,7 @@ from local_stack.groups import MARK
 from local_stack.parts import Part
 from local_stack.stop import Stop
 from local_stack.supervisor import Supervisor
+from tests.local_stack.fixture_types import Until
 
 
 def python(code: str) -> list[str]:
@@ -49,8 +50,11 @@ class Run:
         return self.exit_code
 
 
+Start = Callable[..., Run]
+
+
 @pytest.fixture
-def run(home: Path) -> Iterator[Callable[..., Run]]:
+def run(home: Path) -> Iterator[Start]:
     runs: list[Run] = []
 
     def start(*parts: Part) -> Run:
@@ -66,7 +70,7 @@ def pid_of(file: Path) -> int:
     return int(file.read_text())
 
 
-def test_part_starts_when_what_it_needs_is_ready(run, tmp_path: Path) -> None:
+def test_part_starts_when_what_it_needs_is_ready(run: Start, tmp_path: Path) -> None:
     made = tmp_path / "made"
     task = Part("task", python(f"open({str(made)!r}, 'w').write('x')"), once=True)
     later = Part("later", SLEEP, after=("task", "a part that this stack has not"), ready=made.exists)
@@ -75,7 +79,7 @@ def test_part_starts_when_what_it_needs_is_ready(run, tmp_path: Path) -> None:
     assert [line.split()[:2] for line in running.said] == [["task", "done"], ["later", "ready"]]
 
 
-def test_end_comes_in_reverse_order(run, tmp_path: Path) -> None:
+def test_end_comes_in_reverse_order(run: Start, tmp_path: Path) -> None:
     order = tmp_path / "order"
     code = (
         "import signal, sys, time\n"
@@ -94,7 +98,9 @@ def test_end_comes_in_reverse_order(run, tmp_path: Path) -> None:
     assert order.read_text() == "second first "
 
 
-def test_whole_group_ends_even_if_it_ignores_sigterm(run, home: Path, tmp_path: Path, until) -> None:
+def test_whole_group_ends_even_if_it_ignores_sigterm(
+    run: Start, home: Path, tmp_path: Path, until: Until
+) -> None:
     child = tmp_path / "child"
     stubborn = (
         "import os, signal, subprocess, sys, time\n"
@@ -111,7 +117,9 @@ def test_whole_group_ends_even_if_it_ignores_sigterm(run, home: Path, tmp_path: 
     assert list((home / "run").glob("*.json")) == []
 
 
-def test_dead_part_is_named_with_the_end_of_its_log_and_started_again(run, tmp_path: Path, until) -> None:
+def test_dead_part_is_named_with_the_end_of_its_log_and_started_again(
+    run: Start, tmp_path: Path, until: Until
+) -> None:
     pid = tmp_path / "pid"
     code = (
         f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid()))\n"
@@ -129,7 +137,7 @@ def test_dead_part_is_named_with_the_end_of_its_log_and_started_again(run, tmp_p
     assert "fragile starts again in 1 s" in told
 
 
-def test_part_that_dies_before_it_is_ready_ends_the_stack(run) -> None:
+def test_part_that_dies_before_it_is_ready_ends_the_stack(run: Start) -> None:
     broken = Part("broken", python("import sys; sys.exit('what was wrong')"), ready=lambda: False)
     running = run(Part("other", SLEEP), broken)
     assert running.wait() == 1
@@ -137,13 +145,13 @@ def test_part_that_dies_before_it_is_ready_ends_the_stack(run) -> None:
     assert "what was wrong" in running.said[-1]
 
 
-def test_part_that_does_not_get_ready_in_time_ends_the_stack(run) -> None:
+def test_part_that_does_not_get_ready_in_time_ends_the_stack(run: Start) -> None:
     running = run(Part("slow", SLEEP, ready=lambda: False, patience=0.5))
     assert running.wait() == 1
     assert "slow was not ready within" in running.said[-1]
 
 
-def test_part_that_dies_again_and_again_ends_the_stack(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_part_that_dies_again_and_again_ends_the_stack(run: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "ALLOWED_DEATHS", 2)
     running = run(Part("mayfly", python("import time; time.sleep(0.3)")))
     assert running.wait() == 1
