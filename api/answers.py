@@ -64,14 +64,11 @@ class Answers:
             BadParameterError: the window or the position cannot exist.
             NotThereError: the window has no answer.
         """
-        rows: list[schemas.Clustered] = []
-        for answer in self._walked(filters, after):
-            start = after.unique_id if after and after.window == answer.window else None
-            rows += self._results.slice(answer, filters.cluster, start, limit + 1 - len(rows))
-            if len(rows) > limit:
-                last = rows[limit - 1]
-                return rows[:limit], Position(last.window, last.unique_id)
-        return rows, None
+        rows = self._results.first(limit + 1, self._walked(filters, after), filters.cluster, after)
+        if len(rows) <= limit:
+            return rows, None
+        last = rows[limit - 1]
+        return rows[:limit], Position(last.window, last.unique_id)
 
     def find(self, unique_id: str, model: str | None, window: str | None) -> schemas.Clustered:
         """A record's result in a window, or in the newest published window that has it.
@@ -82,10 +79,10 @@ class Answers:
         """
         view = self._windows.view()
         if window is None:
-            found = self._results.of_id(unique_id, view, model)
+            newest = self._results.newest_of_id(unique_id, view, model)
         else:
-            found = self._results.of_id_in(unique_id, self._named(view, window, model))
-        newest = max(found, key=lambda result: result.window, default=None)
+            named = self._named(view, window, model)
+            newest = self._results.of_id_in(unique_id, named[0]) if named else None
         if newest is None:
             where = f" of the window {window}" if window else f" of {model}" if model else ""
             raise NotThereError(f"No published result{where} has the id {unique_id!r}.")
@@ -128,12 +125,14 @@ class Answers:
             raise BadParameterError(parameter, f"{error}.") from None
 
     def _read_stats(self, answer: Answer) -> list[dict[str, Any]]:
-        rows = self._stats.rows(answer, answer.stats_version).sort("cluster").collect()
+        rows = (
+            self._stats.rows(self._stats.snapshot(), answer, answer.stats_version).sort("cluster").collect()
+        )
         names = {"model": answer.model, "window": answer.window, "modelVersion": answer.model_version}
         return [schemas.cluster_stats(names, row) for row in rows.iter_rows(named=True)]
 
     def _read_model(self, answer: Answer) -> schemas.Model:
-        row = self._models.rows(answer).collect().row(0, named=True)
+        row = self._models.rows(self._models.snapshot(), answer).collect().row(0, named=True)
         return schemas.Model(
             model=answer.model,
             window=answer.window,

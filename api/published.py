@@ -53,6 +53,11 @@ class WindowsView:
     version: int
     answers: Mapping[str, Answer]
 
+    def shown(self, window: str, digest: str) -> Answer | None:
+        """The published answer with this digest, if it is the one that the window shows."""
+        answer = self.answers.get(window)
+        return answer if answer and answer.published and answer.digest == digest else None
+
     @cached_property
     def published(self) -> list[Answer]:
         """The published windows, newest first."""

@@ -1,4 +1,4 @@
-"""Reading ``clustering_results``: a slice of one window's records, or one record wherever it is."""
+"""Reading ``clustering_results``: the next records of a walk, or one record wherever it is."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -7,10 +7,11 @@ from typing import Any
 import polars as pl
 from msgspec import Raw
 
+from api.cursors import Position
 from api.problems import UnavailableError
 from api.published import Answer, WindowsView
 from api.schemas import Clustered
-from api.snapshots import SQL_NAME, AnswerTable, Snapshot, only
+from api.snapshots import SQL_NAME, AnswerTable, File, Snapshot, only
 from resources.lake import Lake
 
 _COLUMNS = ("record_id", "cluster", "distance", "event_time", "features")
@@ -23,42 +24,65 @@ class Results:
     def __init__(self, lake: Lake) -> None:
         self.table = AnswerTable(lake, "clustering_results")
 
-    def slice(self, answer: Answer, cluster: int | None, after: str | None, count: int) -> list[Clustered]:
-        """The first ``count`` results of a window in the order of their ids, from behind the id ``after``."""
-        files = self.table.files(answer, answer.results_version)
-        if cluster is not None:
-            files = [f for f in files if f.highest_cluster is None or f.highest_cluster >= cluster]
-        if not files:
-            return []
-        rows = only(files, answer)
-        if cluster is not None:
-            rows = rows.filter(pl.col("cluster") == cluster)
-        if after is not None:
-            rows = rows.filter(after < _ID)
-        # The ids alone first: their greatest spares all later row groups of a big window.
-        last = rows.select(_ID.bottom_k(count)).collect()["record_id"].max()
-        return [] if last is None else list(_read(rows.filter(last >= _ID).sort("record_id"), answer))
-
-    def of_id(self, unique_id: str, view: WindowsView, model: str | None) -> Iterator[Clustered]:
-        """A record's results in all published windows (of one model, if given), in no order."""
+    def first(
+        self, count: int, answers: Iterable[Answer], cluster: int | None, after: Position | None
+    ) -> list[Clustered]:
+        """The first ``count`` results of these windows, in each by id, from behind a position."""
         snapshot = self.table.snapshot()
-        wanted = (answer for answer in _replaced(view, snapshot) if model in (None, answer.model))
-        yield from self.of_id_in(unique_id, wanted)
-        for window, digest, *row in _query(unique_id, snapshot):
-            answer = view.answers.get(window)
-            if answer and answer.published and answer.digest == digest and model in (None, answer.model):
-                yield _clustered(answer, tuple(row))
-
-    def of_id_in(self, unique_id: str, answers: Iterable[Answer]) -> Iterator[Clustered]:
-        """A record's results in these windows."""
+        rows: list[Clustered] = []
         for answer in answers:
-            rows = self.table.rows(answer, answer.results_version)
-            yield from _read(rows.filter(unique_id == _ID), answer)
+            if len(rows) == count:
+                break
+            files = self.table.files(snapshot, answer, answer.results_version)
+            start = after.unique_id if after and after.window == answer.window else None
+            rows += _first_of_window(count - len(rows), files, answer, cluster, start)
+        return rows
+
+    def newest_of_id(self, unique_id: str, view: WindowsView, model: str | None) -> Clustered | None:
+        """A record's result in the newest published window (of one model, if given) that has it."""
+        snapshot = self.table.snapshot()
+        found = [
+            _clustered(answer, tuple(row))
+            for window, digest, *row in _query(unique_id, snapshot)
+            if (answer := view.shown(window, digest)) and model in (None, answer.model)
+        ]
+        newest = max(found, key=lambda result: result.window, default=None)
+        for answer in _replaced(view, snapshot):
+            if newest and answer.window < newest.window:
+                break
+            if model in (None, answer.model):
+                newest = self._of_id_in(unique_id, snapshot, answer) or newest
+        return newest
+
+    def of_id_in(self, unique_id: str, answer: Answer) -> Clustered | None:
+        """A record's result in a window."""
+        return self._of_id_in(unique_id, self.table.snapshot(), answer)
+
+    def _of_id_in(self, unique_id: str, snapshot: Snapshot, answer: Answer) -> Clustered | None:
+        rows = self.table.rows(snapshot, answer, answer.results_version)
+        return next(_read(rows.filter(unique_id == _ID), answer), None)
+
+
+def _first_of_window(
+    count: int, files: list[File], answer: Answer, cluster: int | None, after: str | None
+) -> Iterable[Clustered]:
+    if cluster is not None:
+        files = [f for f in files if f.highest_cluster is None or f.highest_cluster >= cluster]
+    if not files:
+        return ()
+    rows = only(files, answer)
+    if cluster is not None:
+        rows = rows.filter(pl.col("cluster") == cluster)
+    if after is not None:
+        rows = rows.filter(after < _ID)
+    # The ids alone first: the last one wanted spares all later row groups of a big window.
+    last = rows.select(_ID.bottom_k(count)).collect()["record_id"].max()
+    return () if last is None else _read(rows.filter(last >= _ID).sort("record_id"), answer)
 
 
 @lru_cache(2)
 def _replaced(view: WindowsView, snapshot: Snapshot) -> list[Answer]:
-    """The published windows whose rows this version of the table no longer holds."""
+    """The published windows whose rows this version of the table no longer holds, newest first."""
     return [a for a in view.published if (a.window, a.digest) not in snapshot.held]
 
 

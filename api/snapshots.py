@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import polars as pl
@@ -14,15 +14,22 @@ from resources.lake import Lake, add_actions
 
 SQL_NAME = "answers"
 _PINNED_VERSIONS = 16
+_REPLACED_ANSWERS = 1_000
+
+Pair = tuple[str, str]
+"""A window's key and a digest: they name an answer."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A data file: its address, the (window, digest) pairs in it, and its highest cluster, if known."""
+    """A data file: its address, the answers in it, and its highest cluster, if known."""
 
     address: str
-    pairs: frozenset[tuple[str, str]]
+    pairs: frozenset[Pair]
     highest_cluster: int | None
+
+
+Held = Mapping[Pair, list[File]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +39,9 @@ class Snapshot:
     table: DeltaTable
     version: int
     files: Mapping[str, File]
-    held: Mapping[tuple[str, str], list[File]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        held: dict[tuple[str, str], list[File]] = {}
-        for file in self.files.values():
-            for pair in file.pairs:
-                held.setdefault(pair, []).append(file)
-        object.__setattr__(self, "held", held)
+    held: Held
+    replaced: Held
+    """What earlier versions held and this one does not: the files outlive their versions by days."""
 
     @cached_property
     def sql(self) -> QueryBuilder:
@@ -65,30 +67,45 @@ class AnswerTable:
                 self._snapshot = self._open(version, self._snapshot)
             return self._snapshot
 
-    def files(self, answer: Answer, version: int | None = None) -> list[File]:
-        """The files that hold an answer's rows.
+    def files(self, snapshot: Snapshot, answer: Answer, version: int | None = None) -> list[File]:
+        """The files that hold an answer's rows: in a snapshot, or else where its row says they are.
 
         While a window is being published again, its rows are replaced a moment before its row in
-        ``windows`` is: then they are found at ``version``, where that row says they are.
+        ``windows`` is: then they are found at ``version``, which that row names.
 
         Raises:
             UnavailableError: neither version holds the answer.
         """
         pair = (answer.window, answer.digest or "")
-        files = self.snapshot().held.get(pair)
+        files = snapshot.held.get(pair) or snapshot.replaced.get(pair)
         if files is None and version is not None:
             files = self._pinned(version).held.get(pair)
         if files is None:
             raise UnavailableError(f"{self._name} holds no rows of {pair}")
         return files
 
-    def rows(self, answer: Answer, version: int | None = None) -> pl.LazyFrame:
+    def rows(self, snapshot: Snapshot, answer: Answer, version: int | None = None) -> pl.LazyFrame:
         """An answer's rows; raises as :meth:`files` does."""
-        return only(self.files(answer, version), answer)
+        return only(self.files(snapshot, answer, version), answer)
 
     def _open(self, version: int, last: Snapshot | None = None) -> Snapshot:
         table = self._lake.table(self._name, version)
-        return Snapshot(table, version, _files(table, last.files if last else {}))
+        files = _files(table, last.files if last else {})
+        held = _held(files)
+        return Snapshot(table, version, files, held, _replaced(last, held) if last else {})
+
+
+def _held(files: Mapping[str, File]) -> Held:
+    held: dict[Pair, list[File]] = {}
+    for file in files.values():
+        for pair in file.pairs:
+            held.setdefault(pair, []).append(file)
+    return held
+
+
+def _replaced(last: Snapshot, held: Held) -> Held:
+    gone = {pair: files for pair, files in last.held.items() if pair not in held}
+    return dict(list({**last.replaced, **gone}.items())[-_REPLACED_ANSWERS:])
 
 
 def only(files: list[File], answer: Answer) -> pl.LazyFrame:
@@ -113,7 +130,7 @@ def _files(table: DeltaTable, known: Mapping[str, File]) -> dict[str, File]:
 
 def _pairs(
     address: str, first: str | None, last: str | None, least: str | None, most: str | None
-) -> frozenset[tuple[str, str]]:
+) -> frozenset[Pair]:
     """The (window, digest) pairs of a file: by its statistics where they leave no choice."""
     if first is not None and least is not None and first == last and least == most:
         return frozenset({(first, least)})

@@ -11,6 +11,8 @@ from tests.api.lakes import FIRST, HandMadeLake, digest
 
 OLD = {"a": 0, "b": 1, "gone": 1}
 NEW = {"a": 1, "b": 0, "late": 0}
+GONE = {"results_version": 999, "stats_version": 999}
+"""Versions that no table has, as if the log no longer reached back to them."""
 
 
 def _shown(client: Client) -> dict[str, Any]:
@@ -92,6 +94,27 @@ def test_window_that_loses_its_answer_shows_the_old_one_until_its_row_says_so(
     assert client.get("/api/clustering-results").json() == []
     assert client.get("/api/cluster-stats").json() == []
     assert client.get("/api/clustering-results/a").status_code == 404
+
+
+def test_old_answer_stands_though_its_version_has_left_the_log(lake: HandMadeLake, client: Client) -> None:
+    lake.replace_answer(FIRST, OLD)
+    lake.write_row(FIRST, "published", 1, GONE)
+    assert _shown(client) == _answer(OLD, 1)
+
+    lake.replace_answer(FIRST, NEW, revision=2)
+
+    assert _shown(client) == _answer(OLD, 1)
+
+
+def test_window_that_cannot_be_read_does_not_hide_newer_ones(lake: HandMadeLake, client: Client) -> None:
+    lake.replace_answer(FIRST, OLD)
+    lake.write_row(FIRST, "published", 1, GONE)
+    lake.replace_answer(FIRST, NEW, revision=2)
+    lake.publish(FIRST.step(1), {"newer": 0, "b": 1})
+
+    assert client.get("/api/clustering-results/newer").json()["cluster"] == 0
+    assert client.get("/api/clustering-results?limit=1").json()[0]["uniqueId"] == "b"
+    assert client.get("/api/clustering-results/gone").status_code == 503
 
 
 def test_same_digest_again_changes_nothing(lake: HandMadeLake, client: Client) -> None:
