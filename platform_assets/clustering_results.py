@@ -70,4 +70,5 @@ def _results(frame: DataFrame, contract: Contract, batch: Batch) -> pl.DataFrame
         )
     schema = TABLES["clustering_results"].schema
     answer = [pl.lit(value).alias(name) for name, value in batch.answer().items()]
-    return pl.DataFrame(results.with_columns(answer).select(schema), schema=dict(schema)).sort("record_id")
+    typed = [pl.col(name).cast(kind) for name, kind in schema.items()]
+    return results.with_columns(answer).select(typed).sort("record_id")

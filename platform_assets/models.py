@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.run import Platform, window_of
-from platform_assets.training.mllib import Profile, Training, profile, train
+from platform_assets.training.mllib import Profile, Training, in_order, profile, train
 from resources.batch import Batch
 from resources.cluster_model import ClusterModel
 from resources.errors import LakeError
@@ -39,11 +39,12 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
             batch = platform.batch(window)
             row = _empty(platform, batch)
             if batch.records:
-                records = batch_records(spark.spark_session, platform, batch)
+                records = in_order(batch_records(spark.spark_session, platform, batch))
                 found = profile(records, platform.contract)
                 if found.enough:
                     row |= _trained(train(records, platform.contract, found.features))
                 row |= {"left_out": found.left_out, "state": _state(found, row)}
+                records.unpersist()
             platform.check_current(batch)
             frame = pl.DataFrame([row], schema=dict(TABLES["models"].schema))
             platform.lake.replace_window("models", window, frame, batch.digest)

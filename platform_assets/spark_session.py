@@ -23,7 +23,9 @@ class SparkConnectResource(PySparkResource):
         """
         if self._spark_session is None:
             check_answers(self.spark_config["spark.remote"])
-            self._spark_session = spark_session_from_config(self.spark_config)
+            self._spark_session = spark_session_from_config(  # type: ignore[no-untyped-call]
+                self.spark_config
+            )
             give_up_early(self._spark_session)
         session: SparkSession = self._spark_session
         return session

@@ -65,23 +65,26 @@ def profile(records: DataFrame, contract: Contract) -> Profile:
     return Profile(kept, [name for name in contract.features if name not in kept], enough)
 
 
-def train(records: DataFrame, contract: Contract, features: list[str]) -> Training:
+def in_order(records: DataFrame) -> DataFrame:
+    """The records in one Spark partition, by (event time, Kafka partition, offset), cached.
+
+    So training is repeatable, whatever the number of Kafka partitions.
+    """
+    ordered = records.repartition(1).sortWithinPartitions("event_time", "kafka_partition", "kafka_offset")
+    return ordered.persist()
+
+
+def train(ordered: DataFrame, contract: Contract, features: list[str]) -> Training:
     """Fit the pipeline: categories indexed by frequency, numbers filled with their mean, scaled, KMeans.
 
-    The records lie in one Spark partition in the order of (event time, Kafka partition, offset), so that
-    the result is repeatable, whatever the number of Kafka partitions.
+    Args:
+        ordered: the records, :func:`in_order`.
     """
-    points = records.select(
-        "event_time", "kafka_partition", "kafka_offset",
-        *(sf.col(column(contract, name)).alias(f"in_{i}") for i, name in enumerate(features)),
-    )  # fmt: skip
-    ordered = points.repartition(1).sortWithinPartitions("event_time", "kafka_partition", "kafka_offset")
-    ordered.persist()
-    try:
-        pipeline = Pipeline(stages=_stages(contract, features)).fit(ordered)
-        silhouette = ClusteringEvaluator(featuresCol="scaled").evaluate(pipeline.transform(ordered))
-    finally:
-        ordered.unpersist()
+    points = ordered.select(
+        [sf.col(column(contract, name)).alias(f"in_{i}") for i, name in enumerate(features)]
+    )
+    pipeline = Pipeline(stages=_stages(contract, features)).fit(points)
+    silhouette = ClusteringEvaluator(featuresCol="scaled").evaluate(pipeline.transform(points))
     kmeans: Any = pipeline.stages[-1]
     model = ClusterModel(_features(pipeline, contract, features), np.asarray(kmeans.clusterCenters()))
     summary = kmeans.summary

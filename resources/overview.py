@@ -1,0 +1,52 @@
+"""Every window's state, from the ledger and the table ``windows``."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from resources.due import Due
+from resources.lake import Lake
+from resources.ledger import Intake, reaches
+from resources.windows import Grid
+
+STATES = ("open", "due", "failed", "published", "too-few", "empty")
+
+
+def window_states(
+    intakes: Sequence[Intake],
+    rows: Mapping[str, Mapping[str, Any]],
+    due: Sequence[Due],
+    grid: Grid,
+    floor: datetime,
+    now: datetime,
+) -> dict[str, str]:
+    """The state of each window from the first one with a record (or the first due one) to the open one.
+
+    A due window whose last run failed is ``failed``; one that the ledger has passed without a record is
+    ``empty``.
+
+    Args:
+        rows: the rows of ``windows`` by window key.
+    """
+    open_window = grid.home(now)
+    due_keys = {item.window.key for item in due}
+    known = [key for intake in intakes for key, count in intake.landed.items() if count]
+    first = max(grid.home(floor), grid.window(min([*known, *due_keys, open_window.key])))
+    states = {}
+    for window in grid.between(first, open_window):
+        row = rows.get(window.key, {})
+        if window == open_window:
+            state = "open"
+        elif window.key in due_keys:
+            state = "failed" if row.get("error") else "due"
+        elif row.get("state"):
+            state = row["state"]
+        else:
+            state = "empty" if reaches(intakes, grid.close(window)) else "due"
+        states[window.key] = state
+    return states
+
+
+def window_rows(lake: Lake) -> dict[str, dict[str, Any]]:
+    """The rows of ``windows`` by window key."""
+    return {row["window"]: row for row in lake.read("windows").iter_rows(named=True)}
