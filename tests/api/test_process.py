@@ -1,12 +1,12 @@
 """The API as a process of its own, on granian."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -27,18 +27,22 @@ def _environment(**settings: str) -> dict[str, str]:
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     """A running API over the lake in the test's folder."""
+    with _running(tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def _running(home: Path, **more: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    settings = _environment(SILT_HOME=str(tmp_path), SILT_API_PORT=str(port))
+    settings = _environment(SILT_HOME=str(home), SILT_API_PORT=str(port), **more)
     process = subprocess.Popen([sys.executable, "-m", "api"], env=settings, cwd=PROJECT)
     try:
-        yield _answering(process, f"http://127.0.0.1:{port}")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        yield _answering(process, f"http://{more.get('SILT_API_HOST', '127.0.0.1')}:{port}")
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()
+        assert process.wait(10) == 0
 
 
 def _answering(process: "subprocess.Popen[bytes]", url: str) -> str:
@@ -76,18 +80,36 @@ def test_client_walks_and_looks_up_over_http(lake: HandMadeLake, url: str) -> No
 
 
 def test_wrong_setting_is_one_line_and_exit_code_2() -> None:
+    line = _refused(SILT_API_PRT="1")
+    assert "SILT_API_PRT" in line
+    assert "SILT_API_PORT" in line
+    assert "SILT_API_HOST='no.such.host.invalid'" in _refused(SILT_API_HOST="no.such.host.invalid")
+
+
+def test_port_of_another_process_is_not_shared(url: str) -> None:
+    port = url.rpartition(":")[2]
+    assert f"127.0.0.1:{port}" in _refused(SILT_API_PORT=port)
+
+
+def test_host_may_be_a_name(tmp_path: Path) -> None:
+    with _running(tmp_path, SILT_API_HOST="localhost") as url:
+        assert httpx.get(f"{url}/health/live").status_code == 200
+
+
+def _refused(**settings: str) -> str:
+    """The one line that a process with these settings ends with."""
     outcome = subprocess.run(
         [sys.executable, "-m", "api"],
-        env=_environment(SILT_API_PRT="1"),
+        env=_environment(**settings),
         cwd=PROJECT,
         capture_output=True,
         text=True,
         check=False,
+        timeout=START_SECONDS,
     )
     assert outcome.returncode == 2
     (line,) = outcome.stderr.splitlines()
-    assert "SILT_API_PRT" in line
-    assert "SILT_API_PORT" in line
+    return line
 
 
 def test_neither_dagster_nor_spark_nor_kafka_is_imported(lake: HandMadeLake, tmp_path: Path) -> None:
