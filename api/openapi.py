@@ -33,7 +33,10 @@ _CLUSTER_STATS_EXAMPLE = {
     "share": 0.228,
     "avgCSAT": 4.25,
     "avgPrice": None,
-    "features": {},
+    "features": {
+        "channel_name": {"nulls": 0, "distinct": 2, "top": {"Inbound": 90, "Outcall": 6}},
+        "Item_price": {"nulls": 12, "mean": 434.5, "std": 98.1, "min": 12.0, "max": 2999.0},
+    },
 }
 
 

@@ -54,7 +54,14 @@ class ClusterStats(msgspec.Struct, rename="camel"):
     cluster: _Cluster
     count: Annotated[int, Meta(ge=0, description="records in the cluster", examples=[96])]
     share: Annotated[float, Meta(ge=0, le=1, description="part of the window's records", examples=[0.228])]
-    features: Annotated[Raw, Meta(description="details per feature, under the contract's own names")]
+    features: Annotated[
+        Raw,
+        Meta(
+            description="details per feature, under the contract's names: `nulls` and, of numbers, `mean`, "
+            "`std`, `min`, `max`; of categories, `distinct` and `top`, the most frequent values with counts",
+            examples=[{"Item_price": {"nulls": 12, "mean": 434.5, "std": 98.1, "min": 12.0, "max": 2999.0}}],
+        ),
+    ]
 
 
 class Feature(msgspec.Struct):

@@ -96,6 +96,19 @@ def test_window_that_loses_its_answer_shows_the_old_one_until_its_row_says_so(
     assert client.get("/api/clustering-results/a").status_code == 404
 
 
+def test_look_up_in_the_gap_takes_the_newest_window_of_the_model(lake: HandMadeLake, client: Client) -> None:
+    lake.publish(FIRST, OLD)
+    lake.publish(FIRST.step(1), OLD)
+    lake.replace_answer(FIRST.step(1), NEW, revision=2)
+
+    def version(choice: str) -> str:
+        found: str = client.get(f"/api/clustering-results/a{choice}").json()["modelVersion"]
+        return found
+
+    assert version("") == "model_2/2026-11-24T0505Z/r1"
+    assert version("?model=model_1") == "model_1/2026-11-24T0500Z/r1"
+
+
 def test_old_answer_stands_though_its_version_has_left_the_log(lake: HandMadeLake, client: Client) -> None:
     lake.replace_answer(FIRST, OLD)
     lake.write_row(FIRST, "published", 1, GONE)
