@@ -75,10 +75,10 @@ def _show_runs(console: Console, settings: Settings) -> None:
         return
     os.environ["DAGSTER_HOME"] = str(home)
     import dagster as dg  # noqa: PLC0415 - a second to import, and only needed where Dagster ran
-    from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES  # noqa: PLC0415
+    from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # noqa: PLC0415
 
     with dg.DagsterInstance.get() as instance:
-        runs = instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES))
+        runs = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
     console.print(f"\nruns in progress: {len(runs)}", style="bold")
     for run in runs:
         window = run.tags.get("dagster/partition", "no window")
