@@ -7,12 +7,13 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from platform_assets.run import PARTITION_TAG, Platform
-from resources.due import Due, covered_intakes, due_windows
+from resources.due import Due, covered_intakes, due_windows, passed_without_record
 from resources.errors import SiltError
 from resources.windows import Window
 
 WINDOW_TAG = "silt/window"
 DUE_TAG = "silt/due"
+EMPTY_AT_ONCE = 50
 RUNS_AT_ONCE = 3
 """So many windows are in progress at once by the sensor's request; a run is one process."""
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -33,32 +34,49 @@ def make_window_sensor(assets: Sequence[dg.AssetsDefinition]) -> dg.SensorDefini
         context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
     ) -> dg.SensorResult | dg.SkipReason:
         try:
-            due = _due(platform, datetime.now(UTC))
+            return _tick(context, platform, datetime.now(UTC))
         except SiltError as error:
             return dg.SkipReason(str(error))
-        if not due:
-            return dg.SkipReason("No window is due: all that has landed is published.")
-        return _requests(context.instance, due)
 
     return window_sensor
 
 
-def _due(platform: Platform, now: datetime) -> list[Due]:
-    intakes = platform.taker.ledger.intakes()
-    return due_windows(intakes, covered_intakes(platform.lake), platform.grid, platform.lake.floor(), now)
+def _tick(context: dg.SensorEvaluationContext, platform: Platform, now: datetime) -> dg.SensorResult:
+    intakes, covered = platform.taker.ledger.intakes(), covered_intakes(platform.lake)
+    due = due_windows(intakes, covered, platform.grid, platform.lake.floor(), now)
+    seen = platform.grid.window(context.cursor) if context.cursor else None
+    empty = passed_without_record(intakes, covered, platform.grid, seen)[:EMPTY_AT_ONCE]
+    requests, skipped = _requests(context.instance, due)
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else skipped,
+        asset_events=[event for window in empty for event in _empty_events(window)],
+        cursor=empty[-1].key if empty else context.cursor,
+    )
 
 
-def _requests(instance: dg.DagsterInstance, due: list[Due]) -> dg.SensorResult | dg.SkipReason:
+def _empty_events(window: Window) -> list[dg.AssetMaterialization]:
+    """A window without records costs no run; these events show it as done, and empty."""
+    return [
+        dg.AssetMaterialization(
+            name, partition=window.key, metadata={"state": "empty", "dagster/row_count": 0}
+        )
+        for name in asset_names(window)
+    ]
+
+
+def _requests(instance: dg.DagsterInstance, due: list[Due]) -> tuple[list[dg.RunRequest], str]:
+    """The runs to request now, and why there are none."""
+    if not due:
+        return [], "No window is due: all that has landed is published."
     running = _in_progress(instance)
     waiting = [item for item in due if item.window.key not in running]
     ready = [item for item in waiting if not _pauses(instance, item)]
     free = max(0, RUNS_AT_ONCE - len(running))
-    if not ready[:free]:
-        return dg.SkipReason(
-            f"{len(due)} windows are due: {len(due) - len(waiting)} of them run, "
-            f"{len(waiting) - len(ready)} pause after a failed run."
-        )
-    return dg.SensorResult(run_requests=[_request(item) for item in ready[:free]])
+    return [_request(item) for item in ready[:free]], (
+        f"{len(due)} windows are due: {len(due) - len(waiting)} of them run, "
+        f"{len(waiting) - len(ready)} pause after a failed run."
+    )
 
 
 def _request(due: Due) -> dg.RunRequest:

@@ -51,6 +51,24 @@ def due_windows(
     return sorted(due)
 
 
+def passed_without_record(
+    intakes: Sequence[Intake], covered: Mapping[str, int], grid: Grid, after: Window | None
+) -> list[Window]:
+    """The empty windows: closed, read past by the ledger, with no record and no run, oldest first.
+
+    Args:
+        after: only later ones; None: those after the first window with a record.
+    """
+    read_to = reach(intakes)
+    known = latest_per_window(intakes)
+    if after is None and known:
+        after = grid.window(min(known))
+    if read_to is None or after is None:
+        return []
+    windows = grid.between(after.step(1), grid.newest_closed(read_to))
+    return [window for window in windows if window.key not in known and window.key not in covered]
+
+
 def covered_intakes(lake: Lake) -> dict[str, int]:
     """Per window key, the last intake that its published answer covers."""
     rows = lake.read("windows", ["window", "covered", "state"]).filter(pl.col("state").is_not_null())

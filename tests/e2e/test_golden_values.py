@@ -1,0 +1,106 @@
+"""The three seed batches give the known models, whenever they come and however they are partitioned."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import polars as pl
+import pytest
+
+from resources.windows import Window
+from tests.conftest import cycle_before, send_seed
+from tests.stacks import Stack
+
+SIZES = {1: {96, 325}, 2: {422, 138}, 3: {185, 385}}
+SILHOUETTES = {1: 0.5868, 2: 0.4665, 3: 0.5140}
+
+
+def test_batches_sent_before_the_stack_starts(stack: Stack, first_cycle: list[Window], seed: Path) -> None:
+    check_cycle(stack, first_cycle, seed)
+
+
+def test_batches_that_come_after_later_windows_were_published(
+    stack: Stack, first_cycle: list[Window], seed: Path
+) -> None:
+    stack.wait_published([window.key for window in first_cycle])
+    cycle = cycle_before(4)
+    send_seed(stack, cycle)
+    check_cycle(stack, cycle, seed)
+
+
+@pytest.fixture
+def one_partition(tmp_path: Path) -> Iterator[Stack]:
+    stack = Stack(tmp_path / "home", {"SILT_TOPIC_PARTITIONS": "1"})
+    try:
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_same_on_a_topic_of_one_partition(one_partition: Stack, seed: Path) -> None:
+    first, second = cycle_before(2), cycle_before(4)
+    one_partition.start("broker")
+    send_seed(one_partition, first)
+    one_partition.stop()
+    one_partition.start("up", "--no-sample")
+    check_cycle(one_partition, first, seed)
+    send_seed(one_partition, second)
+    check_cycle(one_partition, second, seed)
+
+
+def check_cycle(stack: Stack, cycle: list[Window], seed: Path) -> None:
+    stack.wait_published([window.key for window in cycle])
+    keys = [window.key for window in cycle]
+    walked = [row for row in stack.walk("/api/clustering-results?limit=1000") if row["window"] in keys]
+    assert len(walked) == 421 + 560 + 570
+    assert max(Counter((row["window"], row["uniqueId"]) for row in walked).values()) == 1
+    ids: set[str] = set()
+    for window in cycle:
+        records = pl.read_csv(seed / f"batch_{window.slot}.csv", infer_schema_length=None)
+        ids |= set(records["Unique id"])
+        check_model(stack, window)
+        check_statistics(stack, window, records)
+        check_ids(stack, window, records["Unique id"].to_list())
+    assert len(ids) == 570
+
+
+def check_model(stack: Stack, window: Window) -> None:
+    (model,) = stack.get(f"/api/models?window={window.key}")
+    assert model["model"] == f"model_{window.slot}"
+    assert model["silhouette"] == pytest.approx(SILHOUETTES[window.slot], abs=0.0005)
+
+
+def check_statistics(stack: Stack, window: Window, records: pl.DataFrame) -> None:
+    """Counts and averages over HTTP, against those of the CSV file under the lake's assignments."""
+    assignments = (
+        stack.lake.read_window("clustering_results", window).select("record_id", "cluster").collect()
+    )
+    joined = records.join(assignments, left_on="Unique id", right_on="record_id", how="inner", validate="1:1")
+    expected = {
+        row["cluster"]: row
+        for row in joined.group_by("cluster")
+        .agg(pl.len().alias("count"), pl.col("CSAT Score").mean(), pl.col("Item_price").mean())
+        .iter_rows(named=True)
+    }
+    answer = stack.get(f"/api/cluster-stats?window={window.key}")
+    assert {cluster["count"] for cluster in answer} == SIZES[window.slot]
+    assert {cluster["cluster"]: cluster["count"] for cluster in answer} == {
+        number: row["count"] for number, row in expected.items()
+    }
+    for cluster in answer:
+        assert cluster["avgCSAT"] == pytest.approx(expected[cluster["cluster"]]["CSAT Score"])
+        assert cluster["avgPrice"] == pytest.approx(expected[cluster["cluster"]]["Item_price"])
+
+
+def check_ids(stack: Stack, window: Window, ids: list[str]) -> None:
+    rows = stack.lake.read_window("clustering_results", window).collect()
+    clusters = dict(zip(rows["record_id"], rows["cluster"], strict=True))
+    assert set(clusters) == set(ids)
+    for identity in ids:
+        answer = stack.get(f"/api/clustering-results/{quote(identity, safe='')}?window={window.key}")
+        assert answer["cluster"] == clusters[identity]
+        assert json.dumps(answer["features"]) != "{}"

@@ -1,0 +1,139 @@
+"""A real stack of Silt in a folder of its own, for tests: started, asked, ended, nothing left behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local_stack.groups import marked
+from resources.contract import Contract, load_contract
+from resources.lake import Lake
+from resources.settings import Settings
+
+_PORTS = ("broker", "controller", "spark", "code", "dagster", "api")
+PATIENCE = 240.0
+
+
+def free_ports(count: int) -> list[int]:
+    """So many ports that nobody listens on."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+@dataclass
+class Stack:
+    """A home, its ports, and the `silt` process that runs on it."""
+
+    home: Path
+    changes: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[str] | None = None
+
+    def __post_init__(self) -> None:
+        ports = zip(_PORTS, free_ports(len(_PORTS)), strict=True)
+        self.environment = {
+            "SILT_HOME": str(self.home),
+            **{f"SILT_{name.upper()}_PORT": str(port) for name, port in ports},
+            **self.changes,
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that this stack runs with."""
+        values: dict[str, Any] = {
+            name.removeprefix("SILT_").lower(): value for name, value in self.environment.items()
+        }
+        return Settings(_env_file=None, **values)
+
+    @property
+    def contract(self) -> Contract:
+        return load_contract(self.settings.contract)
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.settings.lake)
+
+    @property
+    def _process_environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SILT_")}
+        return inherited | self.environment
+
+    def silt(self, *arguments: str) -> str:
+        """Run a `silt` command to its end; its output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            env=self._process_environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"silt {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def start(self, *arguments: str) -> None:
+        """Start `silt up` or `silt broker`, and wait until it says that all is ready."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        log = self.home / "silt.log"
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cli.main", *arguments],
+                env=self._process_environment, stdout=output, stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
+        process = self.process
+        until(lambda: "Ctrl-C ends it." in log.read_text() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+
+    def stop(self) -> None:
+        """End it as a person does; it must take at most 15 s and leave no process."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(timeout=20)
+        self.process = None
+        left = [process.cmdline()[:4] for process in marked(self.home)]
+        assert not left, f"left running: {left}"
+
+    def get(self, path: str) -> Any:
+        """A JSON answer of the API."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.api_port}{path}", timeout=30) as answer:
+            return json.load(answer)
+
+    def walk(self, path: str) -> list[Any]:
+        """All pages of a list, by following its links."""
+        rows: list[Any] = []
+        url: str | None = f"http://127.0.0.1:{self.settings.api_port}{path}"
+        while url:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                rows += json.load(answer)
+                link = answer.headers.get("Link")
+            url = urllib.parse.urljoin(url, link.split(">")[0].strip("<")) if link else None
+        return rows
+
+    def window_row(self, key: str) -> dict[str, Any]:
+        """A window's row in the table `windows`; empty where there is none."""
+        window = self.settings.grid.window(key)
+        rows = self.lake.read_window("windows", window).collect().to_dicts()
+        return rows[0] if rows else {}
+
+    def wait_published(self, keys: list[str], revision: int = 1, seconds: float = PATIENCE) -> None:
+        """Wait until windows have an answer of at least this revision."""
+        until(lambda: all((self.window_row(key).get("revision") or 0) >= revision for key in keys), seconds)
+
+
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Wait for a condition, or fail."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.25)
