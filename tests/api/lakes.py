@@ -34,7 +34,7 @@ class HandMadeLake(Lake):
         """Write a window's results, statistics and model, and not its row."""
         head = _head(window, revision)
         self.replace_window("models", window, _frame("models", [_model(head)]), head["digest"])
-        results = [_result(head, window, *item) for item in sorted(clusters.items())]
+        results = [_result(head, window, *item) for item in clusters.items()]
         stats = [
             _stats(head, number, list(clusters.values()).count(number), len(clusters)) for number in (0, 1)
         ]

@@ -159,6 +159,14 @@ def test_ids_longer_than_the_statistics_of_a_file_are_found_and_walked(
     assert client.get(f"/api/clustering-results/{names[30]}").json()["uniqueId"] == names[30]
 
 
+def test_order_is_by_id_whatever_the_order_in_the_file(lake: HandMadeLake, client: Client) -> None:
+    lake.publish(FIRST, dict.fromkeys(["m", "z", "a", "Z", "\u00e9"], 0))
+
+    pages = list(_pages(client, "/api/clustering-results?limit=2"))
+
+    assert [[row["uniqueId"] for row in page] for page in pages] == [["Z", "a"], ["m", "z"], ["\u00e9"]]
+
+
 def test_page_in_the_middle_of_a_window_of_many_row_groups(lake: HandMadeLake, client: Client) -> None:
     names = [f"{n:06d}" for n in range(40_000)]
     lake.publish(FIRST, dict.fromkeys(names, 0))
