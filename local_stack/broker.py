@@ -103,7 +103,7 @@ def render_properties(settings: Settings) -> str:
         "num.network.threads": 2,
         "num.io.threads": 4,
     }
-    return "".join(f"{name}={value}\n" for name, value in properties.items())
+    return "".join(f"{name}={_escaped(value)}\n" for name, value in properties.items())
 
 
 def create_topic(settings: Settings, contract: Contract) -> None:
@@ -143,6 +143,12 @@ def _java_command(settings: Settings, java: Path, jars: Sequence[Path]) -> list[
         *(f"-D{name}={value}" for name, value in properties.items()),
         *("-cp", ":".join(map(str, jars))),
     ]
+
+
+def _escaped(value: object) -> str:
+    """A value as Java reads it from a properties file: all but plain ASCII as UTF-16 code units."""
+    units = memoryview(str(value).encode("utf-16-le")).cast("H")
+    return "".join(chr(unit) if 32 <= unit < 127 and unit != 92 else f"\\u{unit:04x}" for unit in units)
 
 
 def _cluster_id() -> str:

@@ -26,6 +26,7 @@ class Part:
         once: it ends by itself, and is ready when it has ended with exit code 0.
         patience: seconds until it must be ready.
         when_ready: called each time it gets ready.
+        told_by: the part whose log says why this one does not get ready, if not its own.
     """
 
     name: str
@@ -37,3 +38,4 @@ class Part:
     once: bool = False
     patience: float = 120
     when_ready: Callable[[], None] = _nothing
+    told_by: str = ""

@@ -61,6 +61,7 @@ def _dagster(settings: Settings) -> list[Part]:
         command=[*python, "dagster_webserver", *workspace, "-h", LOOPBACK, "-p", str(port)],
         ready=partial(code_loaded, port),
         url=_dagster_url(settings),
+        told_by="code",
         after=("orphans", "code"),
     )
     code = Part(

@@ -18,6 +18,7 @@ class PartProcess:
         self.part = part
         self.log = home / "logs" / f"{part.name}.log"
         self.since = time.monotonic()
+        self._ended = False
         self._records = GroupRecords(home)
         folder = home / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,12 +46,15 @@ class PartProcess:
 
     def end(self, patience: float) -> None:
         """End the whole group: SIGTERM, up to ``patience`` seconds, SIGKILL."""
+        if self._ended:
+            return  # the group's number may be another's by now
         group = self._process.pid
         for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 2.0)):
             signal_group(group, number)
             deadline = time.monotonic() + seconds
             while self._lives(group) and time.monotonic() < deadline:
                 time.sleep(0.05)
+        self._ended = not self._lives(group)
         self._records.forget(self.part.name)
 
     def _lives(self, group: int) -> bool:

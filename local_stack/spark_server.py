@@ -1,5 +1,6 @@
 """Spark: the Spark Connect server that Silt starts itself, from the installed pyspark."""
 
+import shlex
 import shutil
 import sys
 from functools import partial
@@ -58,7 +59,10 @@ def server_command(settings: Settings) -> list[str]:
         *("--name", "silt"),
         *("--master", "local[*]"),
         *("--driver-memory", settings.spark_memory),
-        *("--driver-java-options", f"-Djava.io.tmpdir={temporary} -Djava.net.preferIPv4Stack=true"),
+        *(
+            "--driver-java-options",
+            f"{shlex.quote(f'-Djava.io.tmpdir={temporary}')} -Djava.net.preferIPv4Stack=true",
+        ),
         *(word for name, value in conf.items() for word in ("--conf", f"{name}={value}")),
         "spark-internal",
     ]

@@ -1,7 +1,6 @@
 """The supervisor: starts parts as soon as what they need is ready, watches them, and ends them in order."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -34,7 +33,7 @@ class _Watched:
         self.process: PartProcess | None = None
         self.was_ready = False
         self.not_before = 0.0
-        self.deaths: deque[float] = deque(maxlen=ALLOWED_DEATHS)
+        self.deaths: list[float] = []
 
     @property
     def settled(self) -> bool:
@@ -91,7 +90,7 @@ class Supervisor:
         known = {other.part.name for other in self._watched}
         needed = {name for name in watched.part.after if name in known}
         if needed <= settled and time.monotonic() >= watched.not_before:
-            logs.rotate(self._home / "logs" / f"{watched.part.name}.log")
+            logs.rotate(self._log(watched.part.name))
             watched.process = PartProcess(watched.part, self._home, self._env)
             watched.state = "starting"
 
@@ -107,7 +106,7 @@ class Supervisor:
             self._settle(watched, "ready")
         elif process.seconds > part.patience:
             process.end(patience=2)
-            self._died(watched, f"was not ready within {part.patience:.0f} s")
+            self._died(watched, f"was not ready within {part.patience:.0f} s", told_by=part.told_by)
 
     def _settle(self, watched: _Watched, state: State) -> None:
         assert watched.process is not None
@@ -126,17 +125,17 @@ class Supervisor:
         else:
             logs.rotate(watched.process.log)
 
-    def _died(self, watched: _Watched, how: str) -> None:
+    def _died(self, watched: _Watched, how: str, told_by: str = "") -> None:
         """Quote its log; then start it again a little later, unless that has been of no use."""
         assert watched.process is not None
         watched.process.end(patience=1)
-        log = watched.process.log
+        log = self._log(told_by or watched.part.name)
         quoted = f"{watched.part.name} {how}. The end of {log}:\n{logs.tail(log)}"
         now = time.monotonic()
-        watched.deaths.append(now)
+        watched.deaths = [*(death for death in watched.deaths if now - death < DEATHS_WITHIN), now]
         if not watched.was_ready:
             raise PartFailedError(quoted)
-        if len(watched.deaths) == ALLOWED_DEATHS and now - watched.deaths[0] < DEATHS_WITHIN:
+        if len(watched.deaths) >= ALLOWED_DEATHS:
             raise PartFailedError(
                 f"{quoted}\n{watched.part.name} died {ALLOWED_DEATHS} times in a few minutes."
             )
@@ -144,6 +143,9 @@ class Supervisor:
         self._say(f"{quoted}\n{watched.part.name} starts again in {wait:.0f} s.")
         watched.state = "waiting"
         watched.not_before = now + wait
+
+    def _log(self, name: str) -> Path:
+        return self._home / "logs" / f"{name}.log"
 
     def _end(self) -> None:
         """End the parts in order; each has at least a second, and as much more as the others left it."""

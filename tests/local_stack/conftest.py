@@ -30,7 +30,7 @@ def free_port() -> FreePort:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A home of Silt; what is left running on it afterwards is ended, and fails the test."""
-    folder = tmp_path / "home"
+    folder = tmp_path / "Jürgen's home 1 — ok"
     yield folder
     left = marked(folder)
     described = [process.cmdline()[:4] for process in left]
