@@ -26,7 +26,7 @@ from resources.windows import Window
 _FLOOR = "silt.floor"
 _CONFIGURATION = {
     "delta.checkpointInterval": "20",
-    "delta.logRetentionDuration": "interval 1 days",
+    "delta.logRetentionDuration": "interval 3 days",  # readers ask for versions that old windows name
 }
 _COMMIT_TRIES = 20
 _WRITER = WriterProperties(
