@@ -11,6 +11,9 @@ from local_stack.parts import Part
 from local_stack.ports import LOOPBACK, answers
 from resources.settings import Settings
 
+_JAVA_OPTIONS = "-Djava.net.preferIPv4Stack=true -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Windows are small and cores few: the quick compiler halves the CPU time of start and first windows."""
+
 
 def spark_parts(settings: Settings, java: Path) -> list[Part]:
     """The server, and a task that warms it: the first window must not pay for the cold start."""
@@ -61,7 +64,7 @@ def server_command(settings: Settings) -> list[str]:
         *("--driver-memory", settings.spark_memory),
         *(
             "--driver-java-options",
-            f"{shlex.quote(f'-Djava.io.tmpdir={temporary}')} -Djava.net.preferIPv4Stack=true",
+            f"{shlex.quote(f'-Djava.io.tmpdir={temporary}')} {_JAVA_OPTIONS}",
         ),
         *(word for name, value in conf.items() for word in ("--conf", f"{name}={value}")),
         "spark-internal",
