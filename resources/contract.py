@@ -138,7 +138,13 @@ def _check(contract: Contract) -> None:
     if len({column.lower() for column in contract.columns.values()}) != len(contract.fields):
         raise ValueError("two fields have the same name but for case, blanks and punctuation: rename one")
     if isinstance(contract.event_time, EventTime):
-        field(contract.event_time.field, "the event time")
+        form = contract.event_time.format
+        epoch = form in ("epoch_s", "epoch_ms")
+        field(contract.event_time.field, "the event time", None if epoch else "string")
+        if not epoch and form != "iso8601" and "%" not in form:
+            raise ValueError(
+                f"the event time's format {form!r} is not iso8601, epoch_s, epoch_ms or a strptime pattern"
+            )
         try:
             ZoneInfo(contract.event_time.zone)
         except (ZoneInfoNotFoundError, ValueError):

@@ -30,12 +30,14 @@ ANSWER_SECONDS = 10.0
 _LOG = logging.getLogger("silt.kafka")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _READER = {
+    "fetch.wait.max.ms": 10,
+    "group.id": "silt",  # librdkafka asks for a name; no group is ever joined
+}
+_EXACT = {  # no setting changes these: a read would not be exact any more
     "enable.auto.commit": False,
     "isolation.level": "read_committed",
     "auto.offset.reset": "error",
     "enable.partition.eof": True,
-    "fetch.wait.max.ms": 10,
-    "group.id": "silt",  # librdkafka asks for a name; no group is ever joined
 }
 
 
@@ -128,7 +130,7 @@ class BoundedRead:
         left = {partition for partition, start in self.reached.items() if start < self._ends[partition]}
         if not left:
             return
-        consumer = Consumer({**_READER, **client_properties(self._settings)}, logger=_LOG)
+        consumer = Consumer({**_READER, **client_properties(self._settings), **_EXACT}, logger=_LOG)
         try:
             consumer.assign([TopicPartition(self._topic, p, self.reached[p]) for p in sorted(left)])
             yield from self._messages(consumer, left)
@@ -141,7 +143,7 @@ class BoundedRead:
         read_bytes = 0
         last_progress = time.monotonic()
         while left and read_bytes < self._max_bytes:
-            for message in consumer.consume(num_messages=10_000, timeout=0.5):
+            for message in consumer.consume(num_messages=10_000, timeout=0.05):
                 partition, offset = self._place(message)
                 if partition not in left:
                     continue

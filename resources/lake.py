@@ -20,7 +20,7 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from resources.errors import LakeError, TransientError
-from resources.tables import TABLES
+from resources.tables import TABLES, Table
 from resources.windows import Window
 
 _FLOOR = "silt.floor"
@@ -73,18 +73,22 @@ class Lake:
         try:
             for name, table in TABLES.items():
                 if not DeltaTable.is_deltatable(self._uri(name)):
-                    DeltaTable.create(
-                        self._uri(name),
-                        Schema.from_arrow(pl.DataFrame(schema=table.schema).to_arrow().schema),
-                        mode="ignore",
-                        partition_by=table.partition_by,
-                        configuration=_CONFIGURATION | {_FLOOR: floor.isoformat()},
-                        raise_if_key_not_exists=False,
-                    )
+                    self._create(name, table, floor)
         except (DeltaError, OSError) as error:
             raise LakeError(
                 f"The lake {self.uri} cannot be written: {_line(error)}. Set SILT_LAKE_URI or SILT_HOME."
             ) from None
+
+    def _create(self, name: str, table: Table, floor: date) -> None:
+        with contextlib.suppress(CommitFailedError):  # another process created it at this very moment
+            DeltaTable.create(
+                self._uri(name),
+                Schema.from_arrow(pl.DataFrame(schema=table.schema).to_arrow().schema),
+                mode="ignore",
+                partition_by=table.partition_by,
+                configuration=_CONFIGURATION | {_FLOOR: floor.isoformat()},
+                raise_if_key_not_exists=False,
+            )
 
     @property
     def exists(self) -> bool:
@@ -144,9 +148,14 @@ class Lake:
         return (frame.select(columns) if columns else frame).collect()
 
     def append(self, name: str, frame: pl.DataFrame) -> None:
-        """Append rows; columns that the table does not know yet are added to it."""
+        """Append rows; columns that the table does not know yet are added to it.
+
+        Raises:
+            LakeError: a column stands there with another type; Delta would cast the rows, or fail.
+        """
         if frame.is_empty():
             return
+        self._check_types(name, frame)
         self._commit(
             name,
             lambda table: write_deltalake(
@@ -192,6 +201,16 @@ class Lake:
             )
             return bool(outcome["num_target_rows_inserted"] == 1)
         return False
+
+    def _check_types(self, name: str, frame: pl.DataFrame) -> None:
+        stored = pl.scan_delta(self.table(name)).collect_schema()
+        for column, kind in frame.schema.items():
+            if column in stored and stored[column] != kind:
+                raise LakeError(
+                    f"The lake {self.uri} keeps the column {column!r} of {name} as {stored[column]}, the "
+                    f"contract makes it {kind}: set the field's type back, rename the field, or choose "
+                    "another SILT_HOME or SILT_LAKE_URI."
+                )
 
     def _commit(self, name: str, write: Any) -> int:
         for attempt in range(_COMMIT_TRIES):

@@ -23,7 +23,7 @@ class Window:
     @property
     def key(self) -> str:
         """The start, as in ``2026-11-24T0505Z``; keys sort as their windows do."""
-        return self.start.strftime(KEY_FORMAT)
+        return f"{self.start.year:04}{self.start:-%m-%dT%H%MZ}"  # strftime's %Y does not pad on every system
 
     @property
     def end(self) -> datetime:

@@ -1,0 +1,263 @@
+"""The batch: which records a window's answer is made from, its digest and its revision."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from resources.batch import Batch, check_current, landed, read_batch, select
+from resources.contract import Contract
+from resources.errors import LakeError
+from resources.lake import Lake
+from resources.ledger import Intake
+from resources.publication import publish
+from resources.windows import Window
+from tests.resources.conftest import FIRST, GRID, NOW, contract_with, intake, landed_rows
+
+Places = list[tuple[int, int]]
+CLOSE = GRID.close(FIRST)
+REACHED = CLOSE + timedelta(seconds=1)
+
+
+def named(number: int, count: int = 1, window: Window = FIRST, **more: object) -> Intake:
+    """Intake ``number``, which landed records for a window and reached its close."""
+    return intake(number, REACHED + timedelta(minutes=number), {window.key: count}, **more)  # type: ignore[arg-type]
+
+
+def land(lake: Lake, number: int, places: Places, **more: object) -> Intake:
+    """Land records at (partition, offset) places for the first window; the intake that names them."""
+    lake.append("records", landed_rows(FIRST, number, places, **more))  # type: ignore[arg-type]
+    return named(number, len(places))
+
+
+def select_first(lake: Lake, contract: Contract, intakes: Sequence[Intake]) -> Batch:
+    return select(lake, contract, GRID, FIRST, intakes)
+
+
+def new_lake(folder: Path) -> Lake:
+    lake = Lake(str(folder))
+    lake.create(NOW, timedelta(hours=24))
+    return lake
+
+
+def published(lake: Lake, contract: Contract, intakes: Sequence[Intake]) -> Batch:
+    batch = select_first(lake, contract, intakes)
+    publish(lake, GRID, batch, "published", (1, 1))
+    return batch
+
+
+# ---- selection ----
+
+
+def test_a_window_without_records_has_an_empty_batch(lake: Lake, contract: Contract) -> None:
+    batch = select_first(lake, contract, [intake(1, REACHED)])
+    assert (batch.records, batch.duplicates, batch.late, batch.covered, batch.revision) == (0, 0, 0, 1, 1)
+    assert len(batch.digest) == 64
+
+
+def test_only_the_windows_own_records_that_the_ledger_names_are_selected(
+    lake: Lake, contract: Contract
+) -> None:
+    first = land(lake, 1, [(0, 0), (0, 1)])
+    land(lake, 2, [(0, 2)])  # its attempt is not in the ledger
+    lake.append("records", landed_rows(FIRST.step(1), 1, [(0, 3)]))
+    lake.append("records", landed_rows(FIRST, 1, [(0, 4)], too_late=True))
+    assert landed(lake, FIRST, [first])["kafka_offset"].sort().to_list() == [0, 1]
+    assert select_first(lake, contract, [first]).records == 2
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ((1.0, 0, 9), (2.0, 0, 1)),  # (seconds of event time, partition, offset)
+        ((1.0, 0, 9), (1.0, 1, 2)),
+        ((1.0, 2, 3), (1.0, 2, 8)),
+    ],
+    ids=["event time first", "then partition", "then offset"],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_several_records_with_one_id_the_latest_counts(
+    lake: Lake, contract: Contract, earlier: Sequence[float], later: Sequence[float], swapped: bool
+) -> None:
+    both = [later, earlier] if swapped else [earlier, later]
+    places = [(int(partition), int(offset)) for _, partition, offset in both]
+    seconds = [second for second, _, _ in both]
+    batch = select_first(lake, contract, [land(lake, 1, places, ids=["a", "a"], seconds=seconds)])
+    assert (batch.records, batch.duplicates) == (1, 1)
+    alone = new_lake(Path(lake.uri) / "alone")
+    place = (int(later[1]), int(later[2]))
+    row = land(alone, 1, [place], ids=["a"], seconds=[later[0]])
+    assert select_first(alone, contract, [row]).digest == batch.digest
+
+
+def test_duplicates_in_several_intakes_are_counted(lake: Lake, contract: Contract) -> None:
+    rows = [
+        land(lake, 1, [(0, 0), (0, 1), (0, 2)], ids=["a", "b", "a"]),
+        land(lake, 2, [(0, 3), (0, 4)], ids=["a", "c"]),
+    ]
+    batch = select_first(lake, contract, rows)
+    assert (batch.records, batch.duplicates, batch.covered) == (3, 2, 2)
+
+
+def test_late_records_are_those_after_the_first_intake_that_reached_the_close(
+    lake: Lake, contract: Contract
+) -> None:
+    attending = replace(land(lake, 1, [(0, 0), (0, 1)]), taken_at=CLOSE - timedelta(seconds=60))
+    chunk = replace(land(lake, 2, [(0, 2)]), caught_up=False)
+    tail = land(lake, 3, [(0, 3)])
+    assert select_first(lake, contract, [attending, chunk, tail]).late == 0
+    late = land(lake, 4, [(0, 4), (0, 5)])
+    assert select_first(lake, contract, [attending, chunk, tail, late]).late == 2
+
+
+def test_dead_letters_of_the_window_are_counted_over_all_intakes(lake: Lake, contract: Contract) -> None:
+    rows = [
+        named(1, 0, refused={FIRST.key: 2, None: 5}),
+        named(2, 0, refused={FIRST.key: 1, FIRST.step(1).key: 9}),
+    ]
+    assert select_first(lake, contract, rows).dead_letters == 3
+
+
+# ---- digest ----
+
+
+def test_the_digest_does_not_depend_on_files_order_or_intakes(tmp_path: Path, contract: Contract) -> None:
+    places = [(partition, offset) for partition in range(3) for offset in range(40)]
+    one = new_lake(tmp_path / "one")
+    whole = select_first(one, contract, [land(one, 1, places)])
+    many = new_lake(tmp_path / "many")
+    random.Random(5).shuffle(places)
+    rows = [land(many, number + 1, places[number * 20 : number * 20 + 20]) for number in range(6)]
+    pieces = select_first(many, contract, rows)
+    assert (pieces.digest, pieces.records) == (whole.digest, whole.records)
+    DeltaTable(f"{many.uri}/records").optimize.compact()
+    assert len(many.window_files("records", FIRST).files) == 1
+    assert select_first(many, contract, rows).digest == whole.digest
+
+
+def test_the_digest_changes_with_one_more_record(lake: Lake, contract: Contract) -> None:
+    rows = [land(lake, 1, [(0, 0), (0, 1)])]
+    digests = {select_first(lake, contract, rows).digest}
+    for number, place in ((2, (0, 2)), (3, (1, 0)), (4, (1, 7))):
+        rows.append(land(lake, number, [place]))
+        digests.add(select_first(lake, contract, rows).digest)
+    assert len(digests) == 4
+
+
+def test_the_digest_tells_partitions_apart(tmp_path: Path, contract: Contract) -> None:
+    digests = set()
+    for number, places in enumerate(([(0, 1), (0, 2)], [(0, 1), (1, 2)], [(1, 1), (0, 2)], [(1, 1), (1, 2)])):
+        lake = new_lake(tmp_path / str(number))
+        digests.add(select_first(lake, contract, [land(lake, 1, places)]).digest)
+    assert len(digests) == 4
+
+
+def test_the_digest_stays_when_what_came_does_not_count(lake: Lake, contract: Contract) -> None:
+    rows = [land(lake, 1, [(0, 5)], ids=["a"], seconds=[100.0])]
+    before = select_first(lake, contract, rows)
+    rows.append(land(lake, 2, [(0, 6)], ids=["a"], seconds=[50.0]))
+    after = select_first(lake, contract, rows)
+    assert (after.digest, after.covered, after.duplicates) == (before.digest, 2, 1)
+
+
+def test_the_digest_changes_with_the_contract_and_the_topic(
+    lake: Lake, contract: Contract, tmp_path: Path
+) -> None:
+    row = land(lake, 1, [(0, 0)])
+    digest = select_first(lake, contract, [row]).digest
+    assert select_first(lake, contract_with(tmp_path, seed=9), [row]).digest != digest
+    assert select_first(lake, contract, [replace(row, topic_id="another")]).digest != digest
+    assert select_first(lake, contract, [row]).digest == digest
+
+
+# ---- revision ----
+
+
+def test_the_first_answer_is_revision_one_however_often_it_is_selected(
+    lake: Lake, contract: Contract
+) -> None:
+    rows = [land(lake, 1, [(0, 0)])]
+    assert select_first(lake, contract, rows).revision == 1
+    rows.append(land(lake, 2, [(0, 1)]))
+    assert select_first(lake, contract, rows).revision == 1  # nothing was published yet
+
+
+def test_repeating_without_anything_new_gives_the_same_batch(lake: Lake, contract: Contract) -> None:
+    rows = [land(lake, 1, [(0, 0), (1, 0)])]
+    first = published(lake, contract, rows)
+    assert published(lake, contract, rows) == first
+    assert lake.read("kafka_batch").height == 1
+
+
+def test_the_revision_rises_by_one_if_and_only_if_the_digest_differs(lake: Lake, contract: Contract) -> None:
+    rows = [land(lake, 1, [(0, 0)], ids=["a"], seconds=[9.0])]
+    assert published(lake, contract, rows).revision == 1
+    rows.append(intake(2, REACHED + timedelta(minutes=9)))
+    assert published(lake, contract, rows).revision == 1
+    rows.append(land(lake, 3, [(0, 1)], ids=["a"], seconds=[1.0]))  # a duplicate that does not count
+    assert published(lake, contract, rows).revision == 1
+    rows.append(land(lake, 4, [(0, 2)]))
+    assert published(lake, contract, rows).revision == 2
+    assert published(lake, contract, rows).revision == 2
+
+
+def test_a_changed_contract_gives_a_new_revision_and_changed_back_another(
+    lake: Lake, contract: Contract, tmp_path: Path
+) -> None:
+    rows = [land(lake, 1, [(0, 0)])]
+    other = contract_with(tmp_path, clusters=3)
+    revisions = [published(lake, one, rows).revision for one in (contract, other, other, contract)]
+    assert revisions == [1, 2, 2, 3]
+
+
+def test_windows_do_not_share_revisions(lake: Lake, contract: Contract) -> None:
+    rows = [land(lake, 1, [(0, 0)])]
+    published(lake, contract, rows)
+    neighbour = FIRST.step(1)
+    lake.append("records", landed_rows(neighbour, 2, [(0, 1)]))
+    rows.append(named(2, 1, neighbour))
+    assert select(lake, contract, GRID, neighbour, rows).revision == 1
+    assert select_first(lake, contract, rows).revision == 1
+
+
+# ---- reading it back ----
+
+
+def test_a_batch_is_read_back_as_it_was_selected(lake: Lake, contract: Contract) -> None:
+    batch = select_first(lake, contract, [land(lake, 1, [(0, 0), (0, 1)], ids=["a", "a"])])
+    assert read_batch(lake, contract, FIRST) == batch
+    row = lake.read("kafka_batch").row(0, named=True)
+    assert (row["window"], row["slot"], row["date"]) == (FIRST.key, 1, FIRST.date)
+
+
+def test_a_window_without_batch_says_what_to_materialize(lake: Lake, contract: Contract) -> None:
+    with pytest.raises(LakeError, match=f"{FIRST.key} has no batch yet: materialize kafka_batch"):
+        read_batch(lake, contract, FIRST)
+
+
+def test_a_batch_of_another_contract_is_refused(lake: Lake, contract: Contract, tmp_path: Path) -> None:
+    select_first(lake, contract, [land(lake, 1, [(0, 0)])])
+    other = contract_with(tmp_path, seed=5)
+    with pytest.raises(LakeError, match=f"under contract {contract.version}, in force is {other.version}"):
+        read_batch(lake, other, FIRST)
+
+
+def test_work_on_a_batch_that_another_run_replaced_is_refused(lake: Lake, contract: Contract) -> None:
+    rows = [land(lake, 1, [(0, 0)])]
+    batch = select_first(lake, contract, rows)
+    check_current(lake, contract, batch)
+    rows.append(land(lake, 2, [(0, 1)]))
+    select_first(lake, contract, rows)
+    with pytest.raises(LakeError, match=f"Another run has selected window {FIRST.key} anew"):
+        check_current(lake, contract, batch)
+
+
+def test_every_row_of_a_batch_has_the_columns_of_its_table(lake: Lake, contract: Contract) -> None:
+    batch = select_first(lake, contract, [land(lake, 1, [(0, 0)])])
+    assert set(batch.answer() | batch.counts()) == set(lake.read("kafka_batch").columns)
+    assert isinstance(lake.read("kafka_batch").schema["digest"], pl.String)
