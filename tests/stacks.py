@@ -1,18 +1,18 @@
 """A real stack of Silt in a folder of its own, for tests: started, asked, ended, nothing left behind."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from local_stack.groups import marked
 from resources.contract import Contract, load_contract
@@ -51,7 +51,7 @@ class Stack:
             **self.changes,
         }
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
         """The settings that this stack runs with."""
         values: dict[str, Any] = {
@@ -59,11 +59,11 @@ class Stack:
         }
         return Settings(_env_file=None, **values)
 
-    @property
+    @cached_property
     def contract(self) -> Contract:
         return load_contract(self.settings.contract)
 
-    @property
+    @cached_property
     def lake(self) -> Lake:
         return Lake(self.settings.lake)
 
@@ -71,6 +71,10 @@ class Stack:
     def _process_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SILT_")}
         return inherited | self.environment
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.settings.api_port}", timeout=30)
 
     def silt(self, *arguments: str) -> str:
         """Run a `silt` command to its end; its output."""
@@ -106,18 +110,15 @@ class Stack:
 
     def get(self, path: str) -> Any:
         """A JSON answer of the API."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.api_port}{path}", timeout=30) as answer:
-            return json.load(answer)
+        return self._client.get(path).raise_for_status().json()
 
     def walk(self, path: str) -> list[Any]:
         """All pages of a list, by following its links."""
         rows: list[Any] = []
-        url: str | None = f"http://127.0.0.1:{self.settings.api_port}{path}"
-        while url:
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                rows += json.load(answer)
-                link = answer.headers.get("Link")
-            url = urllib.parse.urljoin(url, link.split(">")[0].strip("<")) if link else None
+        while path:
+            answer = self._client.get(path).raise_for_status()
+            rows += answer.json()
+            path = answer.links.get("next", {}).get("url", "")
         return rows
 
     def window_row(self, key: str) -> dict[str, Any]:
@@ -136,4 +137,4 @@ def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.25)
+        time.sleep(0.5)
