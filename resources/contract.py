@@ -22,6 +22,7 @@ Value = str | float | None
 _LAKE_COLUMNS = {
     "date", "window", "record_id", "event_time", "too_late",
     "intake", "attempt", "kafka_partition", "kafka_offset", "cluster",
+    "distance", "rank", "point", "squares",  # of the frames in Spark
 }  # fmt: skip
 _RESERVED = ("model", "window", "modelVersion", "cluster", "count", "share", "features")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -126,6 +127,8 @@ def _check(contract: Contract) -> None:
         if kind and contract.fields[name] != kind:
             raise ValueError(f"{role} {name!r} must be a {kind}, and its field is a {contract.fields[name]}")
 
+    if contract.topic in (".", ".."):
+        raise ValueError(f"no broker has a topic {contract.topic!r}")
     field(contract.id, "the id", "string")
     for name in contract.features:
         field(name, "the feature")

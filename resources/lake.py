@@ -4,6 +4,7 @@ import contextlib
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -59,7 +60,7 @@ class Lake:
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
         self._handles: dict[str, DeltaTable] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def create(self, now: datetime, lateness: timedelta) -> None:
         """Create the tables that are not there, and fix the floor at the first time.
@@ -122,17 +123,18 @@ class Lake:
 
     def window_files(self, name: str, window: Window, version: int | None = None) -> Scan:
         """The files that can hold rows of a window, by the tables' own statistics."""
-        table = self.table(name, version)
-        actions = add_actions(table)
+        with self._lock:  # another thread may bring the handle up to date between the two questions
+            table = self.table(name, version)
+            actions, found = add_actions(table), table.version()
         if actions.is_empty():
-            return Scan([], table.version())
+            return Scan([], found)
         key = pl.lit(window.key)
         kept = actions.filter(
             (pl.col("partition.date") == window.date)
             & pl.col("min.window").le(key).fill_null(value=True)
             & pl.col("max.window").ge(key).fill_null(value=True)
         )
-        return Scan([f"{table.table_uri.rstrip('/')}/{path}" for path in kept["path"]], table.version())
+        return Scan([f"{table.table_uri.rstrip('/')}/{path}" for path in kept["path"]], found)
 
     def read_window(self, name: str, window: Window, version: int | None = None) -> pl.LazyFrame:
         """A window's rows, all columns but ``date``."""
@@ -171,12 +173,30 @@ class Lake:
         Returns:
             The table's version that holds the new rows.
         """
-        predicate = f"date = '{window.date}' AND \"window\" = '{window.key}'"
+        predicate = _of(window)
         if digest:
             predicate += f" AND digest = '{digest}'"
 
         def write(table: DeltaTable) -> None:
             write_deltalake(table, frame, mode="overwrite", predicate=predicate, writer_properties=_WRITER)
+
+        return self._commit(name, write)
+
+    def change_window(
+        self, name: str, window: Window, change: Callable[[list[dict[str, Any]]], pl.DataFrame]
+    ) -> int:
+        """Replace a window's rows by what ``change`` makes of them; it is called again if another writer
+        replaced them meanwhile.
+
+        Returns:
+            The table's version that holds the new rows.
+        """
+
+        def write(table: DeltaTable) -> None:
+            rows = self.read_window(name, window, table.version()).collect().to_dicts()
+            write_deltalake(
+                table, change(rows), mode="overwrite", predicate=_of(window), writer_properties=_WRITER
+            )
 
         return self._commit(name, write)
 
@@ -227,6 +247,10 @@ class Lake:
 
     def _uri(self, name: str) -> str:
         return f"{self.uri}/{name}"
+
+
+def _of(window: Window) -> str:
+    return f"date = '{window.date}' AND \"window\" = '{window.key}'"
 
 
 def add_actions(table: DeltaTable) -> pl.DataFrame:

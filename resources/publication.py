@@ -34,18 +34,20 @@ def publish(lake: Lake, grid: Grid, batch: Batch, state: str, versions: tuple[in
         "attempts": 0,
         "error": None,
     }
-    _replace(lake, batch.window, row)
+    lake.replace_window("windows", batch.window, _frame(row))
     return seconds
 
 
 def record_failure(lake: Lake, window: Window, error: str) -> None:
     """Note a failed run in the window's row; the last answer stays."""
-    rows = lake.read_window("windows", window).collect().to_dicts()
-    row: dict[str, Any] = rows[0] if rows else {"window": window.key, "slot": window.slot, "attempts": 0}
-    row |= {"date": window.date, "attempts": row["attempts"] + 1, "error": error}
-    _replace(lake, window, row)
+
+    def noted(rows: list[dict[str, Any]]) -> pl.DataFrame:
+        first: dict[str, Any] = {"window": window.key, "slot": window.slot, "attempts": 0}
+        row = rows[0] if rows else first
+        return _frame(row | {"date": window.date, "attempts": row["attempts"] + 1, "error": error})
+
+    lake.change_window("windows", window, noted)
 
 
-def _replace(lake: Lake, window: Window, row: dict[str, Any]) -> None:
-    schema = dict(TABLES["windows"].schema)
-    lake.replace_window("windows", window, pl.DataFrame([row], schema=schema))
+def _frame(row: dict[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame([row], schema=dict(TABLES["windows"].schema))

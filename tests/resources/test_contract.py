@@ -49,6 +49,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "null share above one": ({"max_null_share": 1.5}, "max_null_share"),
     "unknown trainer": ({"trainer": "magic"}, "trainer"),
     "topic that no broker has": ({"topic": "a b"}, "topic"),
+    "topic that is a folder": ({"topic": ".."}, "no broker has a topic '..'"),
     "event time that is no field": ({"event_time": {"field": "at"}}, "the event time 'at' is not among"),
     "zone that is none": ({"event_time": {"field": "shop", "zone": "Mars/Base"}}, "'Mars/Base' is no time"),
     "event time of another word": ({"event_time": "payload"}, "event_time"),
@@ -161,14 +162,26 @@ def test_the_version_does_not_change_with_comments_layout_or_defaults_spelled_ou
 
 
 def test_columns_keep_names_apart_from_what_delta_forbids_and_silt_uses(tmp_path: Path) -> None:
-    names = ["id", "shop", "price", "Item price", "a,b;c", "f(x)={y}", "window", "Date", "cluster", "attempt"]
+    names = [
+        "id",
+        "shop",
+        "price",
+        "Item price",
+        "a,b;c",
+        "f(x)={y}",
+        "window",
+        "Date",
+        "cluster",
+        "attempt",
+        "rank",
+    ]
     contract = contract_with(
         tmp_path, fields={name: "number" if name == "price" else "string" for name in names}
     )
     assert contract.columns == {
         "id": "id", "shop": "shop", "price": "price", "Item price": "Item_price", "a,b;c": "a_b_c",
         "f(x)={y}": "f_x___y_", "window": "window_", "Date": "Date_", "cluster": "cluster_",
-        "attempt": "attempt_",
+        "attempt": "attempt_", "rank": "rank_",
     }  # fmt: skip
 
 

@@ -87,6 +87,9 @@ CASES: dict[str, Case] = {
         {},
         [Due(W[1], 1), Due(W[2], 0)],
     ),
+    "an intake whose clock runs ahead makes no open window due": Case(
+        [intake(1, at(W[5]), {W[3].key: 5, W[4].key: 5})], {}, [Due(W[3], 1)]
+    ),
     "a window closes with its grace": Case(
         [intake(1, at(W[2]), {W[3].key: 5})], {}, [], now=GRID.close(W[3]) - SECOND / 1000
     ),

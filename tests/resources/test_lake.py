@@ -261,6 +261,30 @@ def test_a_window_is_read_alone_from_whatever_files_hold_it(lake: Lake) -> None:
     assert len(lake.window_files("records", FIRST).files) == 2
 
 
+def test_files_and_version_belong_together_while_others_write(lake: Lake) -> None:
+    done = threading.Event()
+    wrong: list[object] = []
+    seen: set[int] = set()
+
+    def read() -> None:
+        while not done.is_set():
+            scan = lake.window_files("records", FIRST)
+            seen.add(scan.version)
+            if len(scan.files) != scan.version:  # each version adds one file
+                wrong.append(scan)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for number in range(20):
+        Lake(lake.uri).append("records", landed_rows(FIRST, number, [(0, number)]))
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert len(seen) > 2, "the readers never met the writer"
+    assert not wrong
+
+
 def test_an_unknown_window_has_no_rows_and_all_columns(lake: Lake) -> None:
     found = rows_of(lake, "clustering_results", FIRST)
     assert found.is_empty()

@@ -70,6 +70,30 @@ def test_a_failure_leaves_the_last_answer_standing(lake: Lake) -> None:
     assert covered_intakes(lake) == {FIRST.key: 4}
 
 
+@pytest.mark.parametrize("answered_before", [True, False])
+def test_a_failure_noted_while_another_run_publishes_keeps_the_new_answer(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, answered_before: bool
+) -> None:
+    if answered_before:
+        publish(lake, GRID, batch(), "published", (1, 1))
+    read_window = lake.read_window
+    raced: list[float] = []
+
+    def read_and_lose(name: str, window: Window, version: int | None = None) -> Any:
+        rows = read_window(name, window, version).collect().lazy()
+        if not raced:
+            raced.append(publish(Lake(lake.uri), GRID, batch(revision=2, digest="d2"), "published", (2, 2)))
+        return rows
+
+    monkeypatch.setattr(lake, "read_window", read_and_lose)
+    record_failure(lake, FIRST, "no Spark")
+    monkeypatch.undo()
+    assert raced
+    row = row_of(lake)
+    assert (row["revision"], row["digest"], row["results_version"]) == (2, "d2", 2)
+    assert (row["attempts"], row["error"]) == (1, "no Spark")
+
+
 def test_an_answer_after_failures_clears_them(lake: Lake) -> None:
     record_failure(lake, FIRST, "no Spark")
     publish(lake, GRID, batch(), "published", (1, 1))
