@@ -129,6 +129,9 @@ def _check(contract: Contract) -> None:
 
     if contract.topic in (".", ".."):
         raise ValueError(f"no broker has a topic {contract.topic!r}")
+    for name in contract.fields:
+        if not name or "`" in name:
+            raise ValueError(f"the field {name!r} has a name that Spark cannot take: rename it")
     field(contract.id, "the id", "string")
     for name in contract.features:
         field(name, "the feature")

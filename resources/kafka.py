@@ -22,7 +22,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from resources.errors import LogError, SettingError, SiltError, TransientError
+from resources.errors import SettingError, SiltError, TransientError
 from resources.settings import KAFKA_PREFIX, Settings
 
 ANSWER_SECONDS = 10.0
@@ -108,8 +108,8 @@ class BoundedRead:
             byte limit stopped the read. True once the iteration is over.
 
     Raises (on iteration):
-        LogError: an offset is gone from the broker, by retention, since it was asked for.
-        TransientError: no progress within the time a broker has to answer.
+        TransientError: an offset is gone from the broker, by retention, since it was asked for; or no
+            progress within the time a broker has to answer.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class BoundedRead:
         error = message.error()
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
             if error.code() == KafkaError._AUTO_OFFSET_RESET:
-                raise LogError(
+                raise TransientError(
                     f"Topic {self._topic}, partition {message.partition()}: offsets that were there a moment "
                     "ago are gone by the broker's retention. The next intake says how many."
                 )

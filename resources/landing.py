@@ -75,9 +75,8 @@ class Landing:
     def _add_dead_letter(self, message: Message, timestamp: datetime | None, error: BadRecordError) -> None:
         window, place = self._place(message, timestamp)
         self._refused[window, error.reason] += 1
-        headers = [{"key": header[0], "value": header[1]} for header in message.headers() or []]
         self._dead.append(
-            (*place, timestamp, error.reason, str(error), message.key(), message.value(), headers)
+            (*place, timestamp, error.reason, str(error), message.key(), message.value(), _headers(message))
         )
 
     def _place(self, message: Message, moment: datetime | None) -> tuple[str | None, tuple[object, ...]]:
@@ -109,6 +108,13 @@ class Landing:
             {"window": window, "reason": reason, "count": count}
             for (window, reason), count in sorted(self._refused.items(), key=str)
         ]
+
+
+def _headers(message: Message) -> list[dict[str, object]]:
+    try:
+        return [{"key": header[0], "value": header[1]} for header in message.headers() or []]
+    except UnicodeDecodeError:  # Kafka's header keys are text: the client cannot read these
+        return []
 
 
 def _schema(table: str, columns: list[str]) -> Schema:

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Message, Producer
 
 import resources.kafka
-from resources.errors import LogError, SettingError, TransientError
+from resources.errors import SettingError, TransientError
 from resources.kafka import Topic, event_time, producer
 from resources.settings import Settings
 from tests.resources.conftest import Feed, MakeFeed, record
@@ -115,7 +115,7 @@ def test_large_messages_are_read_whole(make_feed: MakeFeed) -> None:
 def test_offsets_that_retention_takes_during_the_read_are_an_error(feed: Feed) -> None:
     feed.send_records(range(10))
     feed.delete_before(6)
-    with pytest.raises(LogError, match=f"{feed.topic}, partition 0: offsets .* are gone"):
+    with pytest.raises(TransientError, match=f"{feed.topic}, partition 0: offsets .* are gone"):
         list(topic_of(feed).read({0: 2}, {0: 10}, PLENTY))
 
 
