@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from local_stack.java import LIGHT
 from local_stack.parts import Part
 from local_stack.ports import LOOPBACK, answers
 from resources.contract import Contract
@@ -139,7 +140,7 @@ def _java_command(settings: Settings, java: Path, jars: Sequence[Path]) -> list[
     properties = {**logging, "java.io.tmpdir": settings.home / "tmp", "java.net.preferIPv4Stack": "true"}
     return [
         str(java),
-        *("-Xms64m", f"-Xmx{settings.broker_memory}", "-XX:+UseSerialGC"),
+        *("-Xms64m", f"-Xmx{settings.broker_memory}", *LIGHT),
         *(f"-D{name}={value}" for name, value in properties.items()),
         *("-cp", ":".join(map(str, jars))),
     ]

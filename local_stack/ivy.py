@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
+from local_stack.java import LIGHT
 from resources.errors import MissingDependencyError
 
 _MODULE = """<ivy-module version="2.0">
@@ -32,6 +33,7 @@ def command(java: Path, work: Path, mirror: str, dependencies: Iterable[tuple[st
         settings = ["-settings", str(work / "ivysettings.xml")]
     return [
         str(java),
+        *LIGHT,
         f"-Duser.home={work}",
         *proxy_properties(os.environ),
         *("-cp", os.pathsep.join(str(jar) for jar in _ivy_jars())),

@@ -36,6 +36,6 @@ class Part:
     after: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     once: bool = False
-    patience: float = 120
+    patience: float = 240
     when_ready: Callable[[], None] = _nothing
     told_by: str = ""

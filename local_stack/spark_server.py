@@ -7,12 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from local_stack.ivy import pyspark_folder
+from local_stack.java import LIGHT
 from local_stack.parts import Part
 from local_stack.ports import LOOPBACK, answers
 from resources.settings import Settings
-
-_JAVA_OPTIONS = "-Djava.net.preferIPv4Stack=true -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""Windows are small and cores few: the quick compiler halves the CPU time of start and first windows."""
 
 
 def spark_parts(settings: Settings, java: Path) -> list[Part]:
@@ -56,16 +54,14 @@ def server_command(settings: Settings) -> list[str]:
         "spark.sql.shuffle.partitions": 4,  # a window is small: tasks cost more than rows
         "spark.log.level": "WARN",
     }
+    java_options = [*LIGHT, f"-Djava.io.tmpdir={temporary}", "-Djava.net.preferIPv4Stack=true"]
     return [
         str(pyspark_folder() / "bin" / "spark-submit"),
         *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
         *("--name", "silt"),
         *("--master", "local[*]"),
         *("--driver-memory", settings.spark_memory),
-        *(
-            "--driver-java-options",
-            f"{shlex.quote(f'-Djava.io.tmpdir={temporary}')} {_JAVA_OPTIONS}",
-        ),
+        *("--driver-java-options", shlex.join(java_options)),
         *(word for name, value in conf.items() for word in ("--conf", f"{name}={value}")),
         "spark-internal",
     ]

@@ -1,5 +1,6 @@
 """The parts get the settings of the stack, wherever they run."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from resources.settings import load_settings
 def test_settings_survive_the_way_through_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in [name for name in os.environ if name.startswith("SILT_")]:
+        monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text(
         "SILT_API_PORT=8123\nSILT_KAFKA__SASL_MECHANISM=PLAIN\nSILT_WINDOW_MINUTES=1\n"
