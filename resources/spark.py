@@ -87,7 +87,8 @@ def selected_records(
 
 def column(contract: Contract, field: str) -> str:
     """A field's column as Spark's SQL takes its name."""
-    return f"`{contract.columns[field]}`"
+    quoted = contract.columns[field].replace("`", "``")
+    return f"`{quoted}`"
 
 
 def _schema(contract: Contract) -> StructType:

@@ -8,7 +8,7 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.ml.feature import Imputer, StandardScaler, StringIndexer, VectorAssembler
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as sf
 
 from resources.cluster_model import ClusterModel, Feature
@@ -37,32 +37,42 @@ class Training:
 
     Attributes:
         inertia: sum of squared distances to the centres, in scaled units.
-        silhouette: mean, squared Euclidean (Spark's ClusteringEvaluator).
+        silhouette: mean, squared Euclidean (Spark's ClusteringEvaluator); None of a single cluster.
         sizes: records per cluster.
         pipeline: the fitted stages, for as long as the session lives.
     """
 
     model: ClusterModel
     inertia: float
-    silhouette: float
+    silhouette: float | None
     sizes: list[int]
     pipeline: PipelineModel
 
 
 def profile(records: DataFrame, contract: Contract) -> Profile:
     """Which features have few enough nulls, and whether the points suffice."""
-    counts = records.agg(
-        sf.count("*"), *(sf.count(sf.col(column(contract, name))) for name in contract.features)
+    counted = records.agg(
+        sf.count("*"),
+        *(sf.count(column(contract, name)) for name in contract.features),
+        *(sf.avg(column(contract, name)) for name in contract.numbers),
     ).first()
-    total, *present = counts or (0,)
+    total, *found = counted or (0,)
+    present = dict(zip(contract.features, found, strict=False))
+    means = dict(zip(contract.numbers, found[len(present) :], strict=True))
     kept = [
         name
-        for name, count in zip(contract.features, present, strict=True)
-        if total and 1 - count / total <= contract.max_null_share
+        for name, count in present.items()
+        if count and (total - count) / total <= contract.max_null_share
     ]
-    points = records.select(*(sf.col(column(contract, name)) for name in kept)).distinct()
+    points = records.select(*(_filled(contract, name, means) for name in kept)).distinct()
     enough = bool(kept) and points.limit(contract.clusters).count() == contract.clusters
     return Profile(kept, [name for name in contract.features if name not in kept], enough)
+
+
+def _filled(contract: Contract, name: str, means: dict[str, float]) -> Column:
+    """A feature as training sees it: two records that differ only by a filled null are one point."""
+    value = sf.col(column(contract, name))
+    return sf.coalesce(value, sf.lit(means[name])) if name in means else value
 
 
 def in_order(records: DataFrame) -> DataFrame:
@@ -84,8 +94,10 @@ def train(ordered: DataFrame, contract: Contract, features: list[str]) -> Traini
         [sf.col(column(contract, name)).alias(f"in_{i}") for i, name in enumerate(features)]
     )
     pipeline = Pipeline(stages=_stages(contract, features)).fit(points)
-    silhouette = ClusteringEvaluator(featuresCol="scaled").evaluate(pipeline.transform(points))
     kmeans: Any = pipeline.stages[-1]
+    several = len(kmeans.clusterCenters()) > 1
+    evaluator = ClusteringEvaluator(featuresCol="scaled")
+    silhouette = evaluator.evaluate(pipeline.transform(points)) if several else None
     model = ClusterModel(_features(pipeline, contract, features), np.asarray(kmeans.clusterCenters()))
     summary = kmeans.summary
     return Training(model, summary.trainingCost, silhouette, summary.clusterSizes, pipeline)

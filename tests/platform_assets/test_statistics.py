@@ -1,0 +1,99 @@
+"""Each cluster's statistics are those that polars computes from the same records."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+import pytest
+from msgspec.structs import replace
+from pyspark.sql import functions as sf
+
+from platform_assets.training.statistics import TOP_VALUES, ClusterStatistics, cluster_statistics
+from resources.contract import Contract
+from tests.platform_assets.conftest import MakeFrame
+from tests.platform_assets.frames import Row, random_rows
+
+
+def computed(
+    frame: MakeFrame, contract: Contract, rows: Sequence[Row], clusters: int
+) -> list[ClusterStatistics]:
+    """By Spark; the cluster of a row is its Kafka offset (its place), modulo the number of clusters."""
+    assigned = frame(contract, rows).withColumn("cluster", (sf.col("kafka_offset") % clusters).cast("int"))
+    return cluster_statistics(assigned, contract)
+
+
+def expected_number(values: pl.Series) -> dict[str, Any]:
+    return {
+        "nulls": values.null_count(),
+        "mean": values.mean(),
+        "std": values.std(),
+        "min": values.min(),
+        "max": values.max(),
+    }
+
+
+def expected_category(values: Sequence[Any]) -> dict[str, Any]:
+    counts = Counter(value for value in values if value is not None)
+    top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOP_VALUES]
+    return {"nulls": values.count(None), "distinct": len(counts), "top": dict(top)}
+
+
+def check(found: list[ClusterStatistics], contract: Contract, rows: Sequence[Row], clusters: int) -> None:
+    assert [cluster.cluster for cluster in found] == list(range(min(clusters, len(rows))))
+    for cluster in found:
+        mine = rows[cluster.cluster :: clusters]
+        assert cluster.count == len(mine)
+        assert list(cluster.features) == contract.features
+        assert list(cluster.averages) == list(contract.statistics)
+        for statistic, name in contract.statistics.items():
+            mean = pl.Series([row[name] for row in mine], dtype=pl.Float64).mean()
+            assert cluster.averages[statistic] == pytest.approx(mean)
+        for name in contract.numbers:
+            values = pl.Series([row[name] for row in mine], dtype=pl.Float64)
+            assert cluster.features[name] == pytest.approx(expected_number(values))
+        for name in contract.categories:
+            assert cluster.features[name] == expected_category([row[name] for row in mine])
+            assert list(cluster.features[name]["top"]) == list(
+                expected_category([row[name] for row in mine])["top"]
+            )
+
+
+def test_statistics_of_random_records(frame: MakeFrame, contract: Contract) -> None:
+    rows = random_rows(contract, 1_000, 21, nulls=0.2)
+    check(computed(frame, contract, rows, 3), contract, rows, 3)
+
+
+def test_a_cluster_where_no_record_has_a_field(frame: MakeFrame, contract: Contract) -> None:
+    rows = random_rows(contract, 6, 22)
+    nothing: list[Row] = [dict.fromkeys(contract.fields) | {contract.id: f"n{i}"} for i in range(6)]
+    mixed = [row for pair in zip(rows, nothing, strict=True) for row in pair]
+    found = computed(frame, contract, mixed, 2)
+    check(found, contract, mixed, 2)
+    assert found[1].averages == {"avgCSAT": None, "avgPrice": None}
+    assert found[1].features["channel_name"] == {"nulls": 6, "distinct": 0, "top": {}}
+
+
+def test_a_cluster_of_one_record_has_no_deviation(frame: MakeFrame, contract: Contract) -> None:
+    rows = random_rows(contract, 2, 23)
+    found = computed(frame, contract, rows, 2)
+    check(found, contract, rows, 2)
+    assert found[0].features["Item_price"]["std"] is None
+
+
+def test_a_contract_with_numbers_alone_or_categories_alone(frame: MakeFrame, contract: Contract) -> None:
+    rows = random_rows(contract, 50, 24, nulls=0.1)
+    for features in (contract.numbers, contract.categories):
+        part = replace(contract, features=features, statistics={})
+        check(computed(frame, part, rows, 2), part, rows, 2)
+
+
+def test_fields_may_have_names_that_sql_would_not_take(frame: MakeFrame, contract: Contract) -> None:
+    odd = replace(
+        contract,
+        fields={"Unique id": "string", "price.net; in `EUR`": "number", "select": "string"},
+        features=["price.net; in `EUR`", "select"],
+        statistics={"the average. `net`": "price.net; in `EUR`"},
+    )
+    rows = random_rows(odd, 40, 25, nulls=0.1)
+    check(computed(frame, odd, rows, 2), odd, rows, 2)

@@ -1,0 +1,163 @@
+"""Training: the golden models, repeatable, and what a window's records must have to be trained on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from platform_assets.training.mllib import Profile, Training, in_order, profile, train
+from resources.contract import Contract, Value
+from tests.platform_assets.conftest import MakeFrame
+from tests.platform_assets.frames import Row, random_rows, silhouette
+
+SIZES = {1: {96, 325}, 2: {422, 138}, 3: {185, 385}}
+SILHOUETTES = {1: 0.5868, 2: 0.4665, 3: 0.5140}
+INERTIA = {1: 883.5494, 2: 1178.8494 * 1.086, 3: 1198.4544 * 1.043}
+
+
+def fit(frame: MakeFrame, contract: Contract, rows: Sequence[Row], files: int = 1) -> Training:
+    ordered = in_order(frame(contract, rows, files))
+    try:
+        return train(ordered, contract, profile(ordered, contract).features)
+    finally:
+        ordered.unpersist()
+
+
+def profiled(frame: MakeFrame, contract: Contract, rows: Sequence[Row]) -> Profile:
+    return profile(frame(contract, rows), contract)
+
+
+def columns(contract: Contract, **values: Sequence[Value]) -> list[Row]:
+    """Rows with these features (blanks of their names as underscores), all other fields null."""
+    names = {name.replace(" ", "_").replace("-", "_"): name for name in contract.fields}
+    return [
+        dict.fromkeys(contract.fields)
+        | {contract.id: str(number)}
+        | {names[name]: value for name, value in zip(values, row, strict=True)}
+        for number, row in enumerate(zip(*values.values(), strict=True))
+    ]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_seed_batches_give_the_known_models(
+    frame: MakeFrame, contract: Contract, seed_batches: dict[int, list[Row]], batch: int
+) -> None:
+    rows = seed_batches[batch]
+    training = fit(frame, contract, rows)
+    assert set(training.sizes) == SIZES[batch]
+    assert training.silhouette == pytest.approx(SILHOUETTES[batch], abs=0.0005)
+    assert training.inertia == pytest.approx(INERTIA[batch], rel=0.0005)
+    clusters, distances = training.model.assign(rows)
+    assert training.inertia == pytest.approx((distances**2).sum())
+    assert training.silhouette == pytest.approx(silhouette(training.model.encode(rows), clusters), abs=1e-9)
+
+
+def test_training_again_gives_the_same_model_to_the_last_bit_however_the_records_lie(
+    frame: MakeFrame, contract: Contract
+) -> None:
+    rows = random_rows(contract, 600, 11, nulls=0.1)
+    once, again, in_files = (fit(frame, contract, rows, files) for files in (1, 1, 4))
+    for other in (again, in_files):
+        assert other.model.centres.tobytes() == once.model.centres.tobytes()
+        assert other.model.features == once.model.features
+        assert (other.silhouette, other.inertia, other.sizes) == (
+            once.silhouette, once.inertia, once.sizes,
+        )  # fmt: skip
+
+
+def test_silhouette_of_several_clusters_is_the_squared_euclidean_one(
+    frame: MakeFrame, contract: Contract
+) -> None:
+    five = replace(contract, clusters=5)
+    rows = random_rows(five, 400, 12, nulls=0.05)
+    training = fit(frame, five, rows)
+    clusters, distances = training.model.assign(rows)
+    assert training.silhouette == pytest.approx(silhouette(training.model.encode(rows), clusters), abs=1e-9)
+    assert training.inertia == pytest.approx((distances**2).sum())
+
+
+@pytest.mark.parametrize(("nulls", "of"), [(3, 10), (30, 100), (6, 20)])
+def test_a_feature_with_exactly_the_allowed_share_of_nulls_stays(
+    frame: MakeFrame, contract: Contract, nulls: int, of: int
+) -> None:
+    prices = [None] * nulls + [float(i) for i in range(of - nulls)]
+    found = profiled(frame, contract, columns(contract, Item_price=prices))
+    assert found.features == ["Item_price"]
+
+
+def test_a_feature_with_more_nulls_leaves(frame: MakeFrame, contract: Contract) -> None:
+    prices = [None] * 31 + [float(i) for i in range(69)]
+    channels = [None] * 30 + ["Chat"] * 70
+    rows = columns(contract, Item_price=prices, channel_name=channels)
+    found = profiled(frame, contract, rows)
+    assert found.features == ["channel_name"]
+    assert found.left_out == [name for name in contract.features if name != "channel_name"]
+    assert found.enough, "null and Chat are two points"
+
+
+def test_where_every_feature_leaves_there_are_too_few_points(frame: MakeFrame, contract: Contract) -> None:
+    found = profiled(frame, contract, columns(contract, Manager=["a", "b", "c"]))
+    assert found == Profile([], contract.features, enough=False)
+
+
+def test_a_feature_without_any_value_leaves_even_where_all_may_be_null(
+    frame: MakeFrame, contract: Contract
+) -> None:
+    tolerant = replace(contract, max_null_share=1.0, features=["channel_name", "Item_price", "CSAT Score"])
+    rows = columns(tolerant, CSAT_Score=[1.0, 1.0, 5.0, None])
+    found = profiled(frame, tolerant, rows)
+    assert found.features == ["CSAT Score"]
+    assert sorted(fit(frame, tolerant, rows).sizes) == [1, 3]
+
+
+def test_a_constant_feature_counts_for_nothing(frame: MakeFrame, contract: Contract) -> None:
+    pair = replace(contract, features=["Item_price", "CSAT Score"])
+    rows = columns(pair, Item_price=[7.0] * 6, CSAT_Score=[1.0, 1.0, 1.0, 5.0, 5.0, 5.0])
+    training = fit(frame, pair, rows)
+    constant, varying = training.model.features
+    assert constant.scale == 0.0
+    assert varying.scale == pytest.approx(1 / np.std([1, 1, 1, 5, 5, 5], ddof=1))
+    assert np.all(training.model.centres[:, 0] == 0.0)
+    clusters, _ = training.model.assign(rows)
+    assert {tuple(clusters[:3]), tuple(clusters[3:])} == {(0, 0, 0), (1, 1, 1)}
+
+
+def test_categories_are_numbered_by_frequency_then_by_name(frame: MakeFrame, contract: Contract) -> None:
+    channel = replace(contract, features=["channel_name"])
+    names = ["b", "a", "c", "c", "c", "b", "a", None]
+    (feature,) = fit(frame, channel, columns(channel, channel_name=names)).model.features
+    assert feature.labels == ("c", "a", "b")
+
+
+def test_a_missing_number_counts_as_the_mean(frame: MakeFrame, contract: Contract) -> None:
+    price = replace(contract, features=["Item_price"])
+    rows = columns(price, Item_price=[1.0, 2.0, 9.0, 100.0, None])
+    (feature,) = fit(frame, price, rows).model.features
+    assert feature.mean == pytest.approx(28.0)
+    assert feature.scale == pytest.approx(1 / np.std([1, 2, 9, 100, 28], ddof=1))
+
+
+@pytest.mark.parametrize(("clusters", "enough"), [(3, True), (4, False)])
+def test_fewer_distinct_points_than_clusters_are_too_few(
+    frame: MakeFrame, contract: Contract, clusters: int, enough: bool
+) -> None:
+    few = replace(contract, clusters=clusters, features=["channel_name", "CSAT Score"])
+    rows = columns(few, channel_name=["a", "a", "b", "b", "a"], CSAT_Score=[1.0, 1.0, 1.0, 2.0, 1.0])
+    assert profiled(frame, few, rows).enough is enough
+
+
+def test_points_that_differ_only_by_a_null_that_the_mean_fills_are_too_few(
+    frame: MakeFrame, contract: Contract
+) -> None:
+    pair = replace(contract, features=["channel_name", "Item_price"])
+    rows = columns(pair, channel_name=["a"] * 4, Item_price=[5.0, 5.0, 5.0, None])
+    assert not profiled(frame, pair, rows).enough
+
+
+def test_a_single_point_gives_one_cluster_and_no_silhouette(frame: MakeFrame, contract: Contract) -> None:
+    ordered = in_order(frame(contract, columns(contract, Item_price=[5.0, 5.0, 5.0, None])))
+    training = train(ordered, contract, ["Item_price"])
+    assert len(training.model.centres) == 1
+    assert training.sizes[0] == 4
+    assert training.silhouette is None
