@@ -102,8 +102,7 @@ class WindowsTable:
 def _paths(table: DeltaTable) -> dict[str, str]:
     """The files of a table version: path in the table to the address that a reader opens."""
     actions = add_actions(table)
-    root = table.table_uri.rstrip("/")
-    return {} if actions.is_empty() else {path: f"{root}/{path}" for path in actions["path"]}
+    return {} if actions.is_empty() else dict(actions.select("path", "address").iter_rows())
 
 
 def _read_answers(files: Mapping[str, str]) -> dict[str, list[Answer]]:

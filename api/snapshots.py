@@ -119,12 +119,11 @@ def _files(table: DeltaTable, known: Mapping[str, File]) -> dict[str, File]:
     actions = add_actions(table)
     if actions.is_empty():
         return {}
-    root = table.table_uri.rstrip("/")
     highest = pl.col("max.cluster") if "max.cluster" in actions.columns else pl.lit(None)
-    columns = actions.select("path", "min.window", "max.window", "min.digest", "max.digest", highest)
+    columns = actions.select("address", "min.window", "max.window", "min.digest", "max.digest", highest)
     return {
-        path: known.get(path) or File(f"{root}/{path}", _pairs(f"{root}/{path}", *bounds), cluster)
-        for path, *bounds, cluster in columns.iter_rows()
+        address: known.get(address) or File(address, _pairs(address, *bounds), cluster)
+        for address, *bounds, cluster in columns.iter_rows()
     }
 
 

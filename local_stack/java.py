@@ -10,11 +10,9 @@ from resources.errors import MissingDependencyError
 
 LEAST = 17
 LIGHT = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""Options of the stack's JVMs, which share a laptop's few cores: the quick compiler alone.
+"""Options of the stack's small JVMs, which share a laptop's few cores: the quick compiler alone.
 
-In CPU time, Kafka starts in 2.7 s instead of 4.5, at the same throughput; Spark with its first three small
-trainings takes 25 s instead of 43. The price is paid by windows that are large: k-means over half a
-million rows takes Spark 130 s instead of 37.
+In CPU time Kafka starts in 2.7 s instead of 4.5, at the same throughput.
 """
 _VERSION = re.compile(r'version "(\d+)(?:\.(\d+))?')
 _ADVICE = f"install Java {LEAST} or newer (a JDK or JRE), or set JAVA_HOME to one"

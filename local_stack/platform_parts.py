@@ -27,6 +27,11 @@ def mark_first_start(settings: Settings) -> None:
         _pending(settings.home).touch()
 
 
+def first_records_pending(home: Path) -> bool:
+    """Whether the first windows' records are still to be sent."""
+    return _pending(home).exists()
+
+
 def tell_urls(settings: Settings, say: Say) -> None:
     """What a person wants to open, now that everything runs."""
     say("")
@@ -85,7 +90,7 @@ def _dagster(settings: Settings) -> list[Part]:
 def _sample(settings: Settings) -> list[Part]:
     simulate = [sys.executable, "-m", "cli.main", "simulate"]
     stream = Part("sample", simulate, after=("broker", "first-records"))
-    if not _pending(settings.home).exists():
+    if not first_records_pending(settings.home):
         return [stream]
     first = Part(
         name="first-records",

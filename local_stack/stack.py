@@ -12,7 +12,7 @@ from local_stack.jars import KafkaJars
 from local_stack.java import find_java
 from local_stack.lock import HomeLock
 from local_stack.parts import Part
-from local_stack.platform_parts import mark_first_start, platform_parts, tell_urls
+from local_stack.platform_parts import first_records_pending, mark_first_start, platform_parts, tell_urls
 from local_stack.ports import answers, broker_ports, check_free, stack_ports
 from local_stack.spark_server import spark_parts
 from local_stack.stop import Stop
@@ -42,7 +42,10 @@ def run_stack(settings: Settings, sample: bool, say: Say) -> int:
         write_dagster_home(settings.home / "dagster", settings)
         if sample:
             mark_first_start(settings)
-        parts = _kafka_and_spark(settings, contract, java, stop, say) + platform_parts(settings, sample)
+        parts = _kafka(settings, contract, java, stop, say)
+        if java and not settings.spark_remote:
+            parts += spark_parts(settings, java, warm=not first_records_pending(settings.home))
+        parts += platform_parts(settings, sample)
         supervisor = Supervisor(settings.home, stack_environment(settings), parts, stop, say)
         return supervisor.run(when_up=partial(tell_urls, settings, say))
 
@@ -101,12 +104,7 @@ def _jars(settings: Settings, java: Path, stop: Stop, say: Say) -> list[Path]:
     return KafkaJars(java, settings.maven_mirror, settings.home / "logs" / "jars.log", stop, say).class_path()
 
 
-def _kafka_and_spark(
-    settings: Settings, contract: Contract, java: Path | None, stop: Stop, say: Say
-) -> list[Part]:
-    parts: list[Part] = []
-    if java and settings.own_broker:
-        parts += broker_parts(settings, contract, java, _jars(settings, java, stop, say))
-    if java and not settings.spark_remote:
-        parts += spark_parts(settings, java)
-    return parts
+def _kafka(settings: Settings, contract: Contract, java: Path | None, stop: Stop, say: Say) -> list[Part]:
+    if not java or not settings.own_broker:
+        return []
+    return broker_parts(settings, contract, java, _jars(settings, java, stop, say))

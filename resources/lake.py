@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import polars as pl
 from deltalake import (
@@ -134,7 +135,7 @@ class Lake:
             & pl.col("min.window").le(key).fill_null(value=True)
             & pl.col("max.window").ge(key).fill_null(value=True)
         )
-        return Scan([f"{table.table_uri.rstrip('/')}/{path}" for path in kept["path"]], found)
+        return Scan(kept["address"].to_list(), found)
 
     def read_window(self, name: str, window: Window, version: int | None = None) -> pl.LazyFrame:
         """A window's rows, all columns but ``date``."""
@@ -254,9 +255,16 @@ def _of(window: Window) -> str:
 
 
 def add_actions(table: DeltaTable) -> pl.DataFrame:
-    """A table version's files, one a row: path, size, rows, partition values, least and greatest values."""
+    """A table version's files, one a row: path, size, rows, partition values, least and greatest values.
+
+    The column ``address`` is what polars and Spark open: a local file's path as it is, not as a URL.
+    """
     actions = pl.Series(pl.from_arrow(table.get_add_actions(flatten=True)))
-    return actions.struct.unnest() if len(actions) else pl.DataFrame()
+    if actions.is_empty():
+        return pl.DataFrame()
+    url = urlsplit(table.table_uri)
+    root = (unquote(url.path) if url.scheme == "file" else table.table_uri).rstrip("/")
+    return actions.struct.unnest().with_columns(address=pl.concat_str(pl.lit(f"{root}/"), "path"))
 
 
 def _line(error: Exception) -> str:

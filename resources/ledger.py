@@ -62,9 +62,12 @@ class Ledger:
             files = add_actions(table)
             if not files.is_empty():
                 new = files.filter(pl.col("max.number").gt(known).fill_null(value=True))
-                paths = [f"{table.table_uri.rstrip('/')}/{path}" for path in new["path"]]
-                if paths:
-                    self._add(pl.scan_parquet(paths).filter(pl.col("number") > known).sort("number"))
+                if not new.is_empty():
+                    self._add(
+                        pl.scan_parquet(new["address"].to_list())
+                        .filter(pl.col("number") > known)
+                        .sort("number")
+                    )
             return list(self._rows)
 
     def _add(self, frame: pl.LazyFrame) -> None:

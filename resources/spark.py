@@ -71,7 +71,7 @@ def selected_records(
         files: the Parquet files of the table ``records`` that can hold the window's rows.
         attempts: those that the ledger names.
     """
-    rows = spark.read.schema(_schema(contract)).parquet(*files)
+    rows = spark.read.schema(_schema(contract)).parquet(*map(_url, files))
     landed = rows.where(
         (sf.col("window") == window) & ~sf.col("too_late") & sf.col("attempt").isin(list(attempts))
     )
@@ -83,6 +83,11 @@ def selected_records(
         .where(sf.col("rank") == 1)
         .drop("rank", "window", "too_late", "attempt")
     )
+
+
+def _url(file: str) -> str:
+    """A local path as Hadoop takes it whatever its default file system is; it wants no percent-encoding."""
+    return f"file://{file}" if file.startswith("/") else file
 
 
 def column(contract: Contract, field: str) -> str:
