@@ -67,7 +67,7 @@ def server_command(settings: Settings) -> list[str]:
         "spark.local.dir": temporary,
         "spark.sql.warehouse.dir": folder / "warehouse",
         "spark.sql.catalogImplementation": "in-memory",
-        "spark.sql.shuffle.partitions": 4,  # a window is small: tasks cost more than rows
+        "spark.sql.shuffle.partitions": 2,  # a window is small: tasks cost more than rows
         "spark.log.level": "WARN",
     }
     java_options = [*_JAVA_OPTIONS, f"-Djava.io.tmpdir={temporary}", "-Djava.net.preferIPv4Stack=true"]

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import avg, count
 
 from resources.contract import Contract
-from resources.spark import selected_records
+from resources.spark import selected_records, suit_size
 
 CONTRACT = Contract(
     topic="warm",
@@ -30,6 +30,7 @@ CONTRACT = Contract(
 
 def warm(spark: SparkSession) -> None:
     """Read, train and evaluate on a few made-up records, with the steps that production takes."""
+    suit_size(spark, records=60)
     with tempfile.TemporaryDirectory(prefix="silt-warm-") as folder:
         file = Path(folder) / "records.parquet"
         _records().write_parquet(file)

@@ -5,12 +5,12 @@ from typing import Any
 import dagster as dg
 import msgspec
 import polars as pl
-from dagster_pyspark import PySparkResource
 
 from platform_assets.models import batch_records, read_model
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.pictures import sizes_picture
 from platform_assets.run import Platform, window_of
+from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.assign import assigned
 from platform_assets.training.statistics import ClusterStatistics, cluster_statistics
 from resources.batch import Batch
@@ -29,7 +29,7 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
     def cluster_stats(
         context: dg.AssetExecutionContext,
         platform: dg.ResourceParam[Platform],
-        spark: PySparkResource,
+        spark: SparkConnectResource,
     ) -> dg.MaterializeResult[None]:
         """Count, share, averages and details per feature of each cluster. Publishes the window."""
         with window_of(context, platform) as window:
@@ -37,7 +37,7 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
             model = read_model(platform, batch)
             statistics = []
             if model:
-                records = batch_records(spark.spark_session, platform, batch)
+                records = batch_records(spark, platform, batch)
                 statistics = cluster_statistics(
                     assigned(records, platform.contract, model), platform.contract
                 )

@@ -2,13 +2,13 @@
 
 import dagster as dg
 import polars as pl
-from dagster_pyspark import PySparkResource
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
 from platform_assets.models import batch_records, read_model
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.run import Platform, window_of
+from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.assign import assigned
 from resources.batch import Batch
 from resources.contract import Contract
@@ -29,7 +29,7 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
     def clustering_results(
         context: dg.AssetExecutionContext,
         platform: dg.ResourceParam[Platform],
-        spark: PySparkResource,
+        spark: SparkConnectResource,
     ) -> dg.MaterializeResult[None]:
         """Every record of the window with its cluster and the distance to its centre."""
         with window_of(context, platform) as window:
@@ -37,7 +37,7 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
             model = read_model(platform, batch)
             results = pl.DataFrame(schema=dict(TABLES["clustering_results"].schema))
             if model:
-                records = batch_records(spark.spark_session, platform, batch)
+                records = batch_records(spark, platform, batch)
                 results = _results(assigned(records, platform.contract, model), platform.contract, batch)
             platform.check_current(batch)
             platform.lake.replace_window("clustering_results", window, results)

@@ -6,17 +6,17 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
-from dagster_pyspark import PySparkResource
 from pyspark.sql import DataFrame, SparkSession
 
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.run import Platform, window_of
+from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.mllib import Profile, Training, in_order, profile, train
 from resources.batch import Batch
 from resources.cluster_model import ClusterModel
 from resources.errors import LakeError
 from resources.ledger import attempts_with
-from resources.spark import selected_records
+from resources.spark import selected_records, suit_size
 from resources.tables import TABLES
 
 
@@ -33,13 +33,13 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
     def model(
         context: dg.AssetExecutionContext,
         platform: dg.ResourceParam[Platform],
-        spark: PySparkResource,
+        spark: SparkConnectResource,
     ) -> dg.MaterializeResult[None]:
         with window_of(context, platform, slot) as window:
             batch = platform.batch(window)
             row = _empty(platform, batch)
             if batch.records:
-                records = in_order(batch_records(spark.spark_session, platform, batch))
+                records = in_order(batch_records(spark, platform, batch))
                 found = profile(records, platform.contract)
                 if found.enough:
                     row |= _trained(train(records, platform.contract, found.features))
@@ -53,16 +53,17 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
     return model
 
 
-def batch_records(spark: SparkSession, platform: Platform, batch: Batch) -> DataFrame:
-    """A batch's records as a Spark frame; the batch has at least one."""
-    intakes = platform.taker.ledger.intakes()
-    return selected_records(
-        spark,
-        platform.contract,
-        batch.window.key,
-        platform.lake.window_files("records", batch.window).files,
-        attempts_with(intakes, batch.window, batch.covered),
-    )
+def batch_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> DataFrame:
+    """A batch's records as a Spark frame, the same for all assets of a run; there is at least one."""
+    window = batch.window
+    attempts = attempts_with(platform.taker.ledger.intakes(), window, batch.covered)
+    files = platform.lake.window_files("records", window).files
+
+    def select(session: SparkSession) -> DataFrame:
+        suit_size(session, batch.records)
+        return selected_records(session, platform.contract, window.key, files, attempts)
+
+    return spark.hold(batch.digest, select)
 
 
 def read_model(platform: Platform, batch: Batch) -> ClusterModel | None:

@@ -1,9 +1,12 @@
 """Dagster's PySpark resource, connected when an asset first needs it and released with the run."""
 
+from collections.abc import Callable
+
 import dagster as dg
 from dagster_pyspark import PySparkResource
 from dagster_pyspark.resources import spark_session_from_config
-from pyspark.sql import SparkSession
+from pydantic import PrivateAttr
+from pyspark.sql import DataFrame, SparkSession
 
 from resources.spark import check_answers, give_up_early
 
@@ -13,6 +16,8 @@ class SparkConnectResource(PySparkResource):
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Nothing yet: see ``spark_session``."""
+
+    _held: dict[str, DataFrame] = PrivateAttr(default_factory=dict)
 
     @property
     def spark_session(self) -> SparkSession:
@@ -30,7 +35,15 @@ class SparkConnectResource(PySparkResource):
         session: SparkSession = self._spark_session
         return session
 
+    def hold(self, key: str, make: Callable[[SparkSession], DataFrame]) -> DataFrame:
+        """A frame that is made and cached once, for all assets of the run that name the same key."""
+        if key not in self._held:
+            self._held[key] = make(self.spark_session).persist()
+        return self._held[key]
+
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Release the session's place on the server."""
+        """Release what the run holds on the server."""
         if self._spark_session is not None:
+            for frame in self._held.values():
+                frame.unpersist()
             self._spark_session.stop()

@@ -1,10 +1,10 @@
 """Statistics of each cluster, computed by Spark: two passes, whatever the number of features."""
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark.sql import DataFrame, Row, Window
+import polars as pl
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as sf
 
 from resources.contract import Contract
@@ -33,10 +33,11 @@ class ClusterStatistics:
 def cluster_statistics(assigned: DataFrame, contract: Contract) -> list[ClusterStatistics]:
     """The statistics of each cluster of a frame with a column ``cluster``, in the clusters' order."""
     statistics = [_from_row(row, contract) for row in _numbers(assigned, contract)]
-    top = _categories(assigned, contract)
+    values = _categories(assigned, contract)
     for cluster in statistics:
+        mine = values.filter(pl.col("cluster") == cluster.cluster)
         for name in contract.categories:
-            cluster.features[name] = _category(top[cluster.cluster, name], cluster.count)
+            cluster.features[name] = _category(mine.filter(pl.col("feature") == name), cluster.count)
         cluster.features = {name: cluster.features[name] for name in contract.features}
     return statistics
 
@@ -74,37 +75,23 @@ def _from_row(row: Row, contract: Contract) -> ClusterStatistics:
     return ClusterStatistics(row["cluster"], row["count"], averages, details)
 
 
-def _categories(assigned: DataFrame, contract: Contract) -> defaultdict[tuple[int, str], list[Row]]:
-    found: defaultdict[tuple[int, str], list[Row]] = defaultdict(list)
-    if not contract.categories:
-        return found
-    pairs = sf.array(
-        *(
-            sf.struct(sf.lit(name).alias("feature"), sf.col(column(contract, name)).alias("value"))
-            for name in contract.categories
-        )
-    )
-    counted = (
-        assigned.select("cluster", sf.inline(pairs))
-        .where(sf.col("value").isNotNull())
-        .groupBy("cluster", "feature", "value")
-        .agg(sf.count("*").alias("count"))
-    )
-    per_feature = Window.partitionBy("cluster", "feature")
-    ranked = counted.select(
-        "*",
-        sf.row_number().over(per_feature.orderBy(sf.desc("count"), "value")).alias("rank"),
-        sf.count("*").over(per_feature).alias("distinct"),
-        sf.sum("count").over(per_feature).alias("present"),
-    )
-    for row in ranked.where(sf.col("rank") <= TOP_VALUES).orderBy("cluster", "feature", "rank").collect():
-        found[row["cluster"], row["feature"]].append(row)
-    return found
+def _categories(assigned: DataFrame, contract: Contract) -> pl.DataFrame:
+    """Columns ``cluster``, ``feature``, ``value``, ``count``: as many rows as a model has labels, and more
+    only by the number of clusters."""
+    pairs = [
+        sf.struct(sf.lit(name).alias("feature"), sf.col(column(contract, name)).alias("value"))
+        for name in contract.categories
+    ]
+    if not pairs:
+        return pl.DataFrame(schema=["cluster"])
+    counted = assigned.select("cluster", sf.inline(sf.array(*pairs))).groupBy("cluster", "feature", "value")
+    return pl.DataFrame(counted.agg(sf.count("*").alias("count")).toArrow()).drop_nulls("value")
 
 
-def _category(top: list[Row], count: int) -> dict[str, Any]:
+def _category(values: pl.DataFrame, count: int) -> dict[str, Any]:
+    top = values.sort(["count", "value"], descending=[True, False]).head(TOP_VALUES)
     return {
-        "nulls": count - (top[0]["present"] if top else 0),
-        "distinct": top[0]["distinct"] if top else 0,
-        "top": {row["value"]: row["count"] for row in top},
+        "nulls": count - values["count"].sum(),
+        "distinct": values.height,
+        "top": dict(top.select("value", "count").iter_rows()),
     }
