@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -113,11 +113,20 @@ def load_contract(path: Path) -> Contract:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingError(f"The contract {path} is no YAML: {' '.join(str(error).split())}") from None
     try:
+        _check_types(content)
         contract = msgspec.convert(content, Contract)
         _check(contract)
     except (msgspec.ValidationError, ValueError) as error:
         raise SettingError(f"The contract {path} is wrong: {error}. Correct the file.") from None
     return contract
+
+
+def _check_types(content: object) -> None:
+    """Name the field whose type is wrong; msgspec would name its value alone."""
+    fields = content.get("fields") if isinstance(content, dict) else None
+    for name, kind in fields.items() if isinstance(fields, dict) else ():
+        if kind not in get_args(FieldType):
+            raise ValueError(f"the field {name!r} is a {kind!r}, and a field is a string or a number")
 
 
 def _check(contract: Contract) -> None:
