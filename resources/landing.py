@@ -32,7 +32,7 @@ class Landing:
     """Earlier records are too late, later ones are dead letters."""
 
     watermarks: dict[int, datetime] = field(default_factory=dict)
-    """Per Kafka partition, the latest message timestamp."""
+    """Per Kafka partition, the latest event time of a record; a dead letter's may lie in any future."""
     _records: list[tuple[object, ...]] = field(default_factory=list)
     _dead: list[tuple[object, ...]] = field(default_factory=list)
     _landed: dict[str | None, Counter[str]] = field(default_factory=dict)
@@ -42,18 +42,18 @@ class Landing:
         """Turn messages into rows."""
         for message in messages:
             timestamp = event_time(message)
-            self._mark(message, timestamp)
             try:
                 record, moment = self._decoded(message.value(), timestamp)
             except BadRecordError as error:
                 self._add_dead_letter(message, timestamp, error)
             else:
                 self._add_record(message, record, moment)
+                self._mark(message, moment)
 
-    def _mark(self, message: Message, timestamp: datetime | None) -> None:
+    def _mark(self, message: Message, moment: datetime) -> None:
         partition = message.partition()
-        if timestamp and partition is not None:
-            self.watermarks[partition] = max(timestamp, self.watermarks.get(partition, timestamp))
+        assert partition is not None
+        self.watermarks[partition] = max(moment, self.watermarks.get(partition, moment))
 
     def _decoded(self, value: bytes | None, timestamp: datetime | None) -> tuple[Record, datetime]:
         if value is None:

@@ -15,7 +15,7 @@ SPAN = pl.Struct(
         "start": pl.Int64,
         "end": pl.Int64,
         "missing": pl.Int64,  # offsets of [start, end) that retention took before they were read
-        "watermark": TIME,  # the latest message timestamp read so far
+        "watermark": TIME,  # the latest event time of a record so far
     }
 )
 LANDED = pl.Struct({"window": pl.String, "records": pl.Int64, "too_late": pl.Int64})

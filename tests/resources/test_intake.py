@@ -182,8 +182,9 @@ def test_an_event_time_in_the_payload_decides_the_home(make_feed: MakeFeed) -> N
     assert feed.named("records")["event_time"].to_list() == [moment]
 
 
-def test_the_watermark_is_the_latest_timestamp_ever_read(feed: Feed) -> None:
+def test_the_watermark_is_the_latest_event_time_of_a_record_ever_read(feed: Feed) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
+    feed.send_records(["future"], timestamp=milliseconds(now + timedelta(days=1)))
     for minutes in (5, 1, 9):
         feed.send_records([minutes], timestamp=milliseconds(now - timedelta(minutes=minutes)))
     assert feed.take().spans[0].watermark == now - timedelta(minutes=1)
