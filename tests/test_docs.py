@@ -1,6 +1,7 @@
 """README and code agree."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -31,3 +32,11 @@ def test_readme_states_the_defaults() -> None:
 def test_readme_names_every_command() -> None:
     for command in silt.list_commands(None):  # type: ignore[arg-type]
         assert f"`silt {command}" in README
+
+
+def test_the_lock_holds_every_dependency() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    locked = re.findall(r"^([a-z0-9-]+)==", (PROJECT / "requirements.lock").read_text(), re.MULTILINE)
+    names = {re.split(r"[\[<>=]", requirement)[0] for requirement in wanted}
+    assert names <= set(locked)
