@@ -76,11 +76,11 @@ class Stack:
     def _client(self) -> httpx.Client:
         return httpx.Client(base_url=f"http://127.0.0.1:{self.settings.api_port}", timeout=30)
 
-    def silt(self, *arguments: str) -> str:
+    def silt(self, *arguments: str, seconds: float = PATIENCE) -> str:
         """Run a `silt` command to its end; its output."""
         done = subprocess.run(
             [sys.executable, "-m", "cli.main", *arguments],
-            env=self._process_environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
+            env=self._process_environment, capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"silt {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
