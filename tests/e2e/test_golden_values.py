@@ -27,6 +27,7 @@ def test_batches_that_come_after_later_windows_were_published(
     stack.wait_published([window.key for window in first_cycle])
     cycle = cycle_before(4)
     send_seed(stack, cycle)
+    stack.take_in()
     check_cycle(stack, cycle, seed)
 
 

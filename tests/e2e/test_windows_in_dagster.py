@@ -11,7 +11,6 @@ import pytest
 from cli.sample import SampleStream, Shares
 from platform_assets.run import PARTITION_TAG
 from platform_assets.sensors import WINDOW_TAG, asset_names
-from resources.intake import Taker
 from resources.kafka import producer
 from resources.windows import Window
 from tests.conftest import cycle_before
@@ -53,7 +52,7 @@ def sent(stack: Stack, cycle: list[Window], few: Window, contested: Window) -> d
     rows[few.key] = [alike | {"Unique id": f"alike {few.key} {i}"} for i in range(5)]
     for window in (*cycle, few, contested):
         send(stack, window, rows[window.key])
-    take_in(stack)
+    stack.take_in()
     return rows
 
 
@@ -72,12 +71,6 @@ def send(stack: Stack, window: Window, rows: Sequence[Row]) -> None:
         at = round((window.start + number * step).timestamp() * 1000)
         sender.produce(stack.contract.topic, json.dumps(row), row["Unique id"], timestamp=at)
     assert sender.flush(30) == 0
-
-
-def take_in(stack: Stack) -> None:
-    """One intake now: the stack's own comes when the next live window closes."""
-    taker = Taker(stack.settings, stack.contract, stack.lake)
-    until(lambda: taker.take() is not None)
 
 
 def answer(stack: Stack, window: Window) -> dict[str, Any]:
@@ -153,7 +146,7 @@ def test_a_late_record_makes_just_its_home_due_again(
     others = {window.key: (stack.window_row(window.key), answer(stack, window)) for window in (before, after)}
     (late,) = made_up(stack, home, 1)
     send(stack, home, [late])
-    take_in(stack)
+    stack.take_in()
     stack.wait_published([home.key], revision=2)
     found = stack.get(f"/api/clustering-results/{late['Unique id']}?window={home.key}")
     assert found["modelVersion"] == f"model_2/{home.key}/r2"
@@ -257,7 +250,7 @@ def test_two_runs_of_a_window_at_once_end_with_one_whole_answer(
     stack.wait_published([contested.key])
     (more,) = made_up(stack, contested, 1)
     send(stack, contested, [more])
-    take_in(stack)
+    stack.take_in()
     assets = asset_names(contested)
     first, second = (ui.materialize(assets, contested.key) for _ in range(2))
     runs = [ui.finished(run_id) for run_id in (first, second)]
