@@ -138,7 +138,7 @@ class Stack:
         until(lambda: all((self.window_row(key).get("revision") or 0) >= revision for key in keys), seconds)
 
 
-def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait for a condition, or fail."""
     deadline = time.monotonic() + seconds
     while not condition():

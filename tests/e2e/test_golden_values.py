@@ -50,6 +50,7 @@ def test_the_same_on_a_topic_of_one_partition(one_partition: Stack, seed: Path) 
     one_partition.start("up", "--no-sample")
     check_cycle(one_partition, first, seed)
     send_seed(one_partition, second)
+    one_partition.take_in()
     check_cycle(one_partition, second, seed)
 
 

@@ -118,7 +118,7 @@ def test_materializations_say_what_a_person_wants_to_see(
     stack: Stack, ui: DagsterUI, sent: dict[str, list[Row]], cycle: list[Window]
 ) -> None:
     window = cycle[2]
-    stack.wait_published([window.key])
+    until(lambda: ui.materializations("cluster_stats", window.key))  # the picture comes after the publication
     batch, model, results, statistics = (
         ui.materializations(name, window.key)[0] for name in asset_names(window)
     )
