@@ -1,8 +1,8 @@
 """Windows as people see them in the Dagster UI: by the sensor, again, too few, empty, refused."""
 
 import json
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -50,9 +50,7 @@ def sent(stack: Stack, cycle: list[Window], few: Window, contested: Window) -> d
     rows = {window.key: made_up(stack, window, RECORDS) for window in (*cycle, contested)}
     (alike,) = made_up(stack, few, 1)
     rows[few.key] = [alike | {"Unique id": f"alike {few.key} {i}"} for i in range(5)]
-    for window in (*cycle, few, contested):
-        send(stack, window, rows[window.key])
-    stack.take_in()
+    land(stack, {window: rows[window.key] for window in (*cycle, few, contested)})
     return rows
 
 
@@ -61,6 +59,22 @@ def made_up(stack: Stack, window: Window, count: int) -> list[Row]:
         stack.settings.grid, Shares(), allowed_lateness=timedelta(hours=24), max_future=timedelta(hours=1)
     )
     return [stream.clean(window.start).row for _ in range(count)]
+
+
+def land(stack: Stack, rows: Mapping[Window, Sequence[Row]]) -> None:
+    """Send rows into their windows, and take them in by one intake, so that none has half of its rows."""
+    until(lambda: no_intake_is_near(stack))
+    for window, its_rows in rows.items():
+        send(stack, window, its_rows)
+    stack.take_in()
+
+
+def no_intake_is_near(stack: Stack) -> bool:
+    """Whether the stack has taken in what the last close asked for, and the next close is some time off."""
+    grid, now = stack.settings.grid, datetime.now(UTC)
+    taken = stack.lake.read("ledger", ["taken_at", "caught_up"]).filter("caught_up")["taken_at"].to_list()
+    last = grid.close(grid.newest_closed(now))
+    return any(at >= last for at in taken) and now < grid.close(grid.home(now)) - timedelta(seconds=10)
 
 
 def send(stack: Stack, window: Window, rows: Sequence[Row]) -> None:
@@ -145,8 +159,7 @@ def test_a_late_record_makes_just_its_home_due_again(
     stack.wait_published([window.key for window in cycle])
     others = {window.key: (stack.window_row(window.key), answer(stack, window)) for window in (before, after)}
     (late,) = made_up(stack, home, 1)
-    send(stack, home, [late])
-    stack.take_in()
+    land(stack, {home: [late]})
     stack.wait_published([home.key], revision=2)
     found = stack.get(f"/api/clustering-results/{late['Unique id']}?window={home.key}")
     assert found["modelVersion"] == f"model_2/{home.key}/r2"
@@ -249,8 +262,7 @@ def test_two_runs_of_a_window_at_once_end_with_one_whole_answer(
 ) -> None:
     stack.wait_published([contested.key])
     (more,) = made_up(stack, contested, 1)
-    send(stack, contested, [more])
-    stack.take_in()
+    land(stack, {contested: [more]})
     assets = asset_names(contested)
     first, second = (ui.materialize(assets, contested.key) for _ in range(2))
     runs = [ui.finished(run_id) for run_id in (first, second)]

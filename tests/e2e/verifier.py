@@ -79,6 +79,7 @@ def check(sent: Mapping[Place, Sent], tables: Tables, minutes: int, too_far_ahea
     dead = tables.dead_letters.filter(pl.col("attempt").is_in(named))
     _check_tiling(tables.ledger, sent)
     _check_each_once(sent, records, dead)
+    _check_spans(tables.ledger, records, dead)
     _check_counts(tables.ledger, records, dead)
     clocks = dict(tables.ledger.select("number", "taken_at").iter_rows())
     _check_judgement(
@@ -112,10 +113,28 @@ def _check_each_once(sent: Mapping[Place, Sent], records: pl.DataFrame, dead: pl
 
 def _check_counts(ledger: pl.DataFrame, records: pl.DataFrame, dead: pl.DataFrame) -> None:
     for number, landed, refused in ledger.select("number", "landed", "refused").iter_rows():
-        counted = sum(item["records"] + item["too_late"] for item in landed)
-        assert counted == records.filter(pl.col("intake") == number).height, "records of an intake"
-        counted = sum(item["count"] for item in refused)
-        assert counted == dead.filter(pl.col("intake") == number).height, "dead letters of an intake"
+        counted = Counter({item["window"]: item["records"] + item["too_late"] for item in landed})
+        mine = records.filter(pl.col("intake") == number)
+        assert counted == Counter(mine["window"]), "records of an intake"
+        too_late = sum(item["too_late"] for item in landed)
+        assert too_late == mine["too_late"].sum(), "too late records of an intake"
+        reasons = Counter({(item["window"], item["reason"]): item["count"] for item in refused})
+        letters = dead.filter(pl.col("intake") == number).select("window", "reason")
+        assert reasons == Counter(letters.iter_rows()), "dead letters of an intake"
+
+
+def _check_spans(ledger: pl.DataFrame, records: pl.DataFrame, dead: pl.DataFrame) -> None:
+    attempts = dict(ledger.select("number", "attempt").iter_rows())
+    spans = {
+        (number, span["partition"]): range(span["start"], span["end"])
+        for number, found in ledger.select("number", "spans").iter_rows()
+        for span in found
+    }
+    for frame in (records, dead):
+        columns = frame.select("intake", "attempt", "kafka_partition", "kafka_offset")
+        for intake, attempt, partition, offset in columns.iter_rows():
+            assert attempts[intake] == attempt, "a row's intake is not its attempt's"
+            assert offset in spans.get((intake, partition), range(0)), "a row outside its intake's span"
 
 
 def _check_judgement(
