@@ -69,10 +69,12 @@ def _requests(instance: dg.DagsterInstance, due: list[Due]) -> tuple[list[dg.Run
     """The runs to request now, and why there are none."""
     if not due:
         return [], "No window is due: all that has landed is published."
-    running = _in_progress(instance)
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    running = {run.tags.get(PARTITION_TAG) for run in unfinished}
+    own = sum(WINDOW_TAG in run.tags for run in unfinished)  # however much is backfilled by hand
     waiting = [item for item in due if item.window.key not in running]
     ready = [item for item in waiting if not _pauses(instance, item)]
-    free = max(0, RUNS_AT_ONCE - len(running))
+    free = max(0, RUNS_AT_ONCE - own)
     return [_request(item) for item in ready[:free]], (
         f"{len(due)} windows are due: {len(due) - len(waiting)} of them run, "
         f"{len(waiting) - len(ready)} pause after a failed run."
@@ -90,11 +92,6 @@ def _request(due: Due) -> dg.RunRequest:
 def asset_names(window: Window) -> list[str]:
     """The assets of a window's run."""
     return ["kafka_batch", f"model_{window.slot}", "clustering_results", "cluster_stats"]
-
-
-def _in_progress(instance: dg.DagsterInstance) -> set[str]:
-    runs = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
-    return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
 
 
 def _pauses(instance: dg.DagsterInstance, due: Due) -> bool:

@@ -78,7 +78,13 @@ class World:
 
     def has_run(self, window: Window, status: dg.DagsterRunStatus, due: int = 1) -> None:
         """A run of the window, with the sensor's tags, that has this status."""
-        tags = {PARTITION_TAG: window.key, WINDOW_TAG: window.key, DUE_TAG: str(due)}
+        self._add_run(status, {PARTITION_TAG: window.key, WINDOW_TAG: window.key, DUE_TAG: str(due)})
+
+    def is_backfilled(self, window: Window) -> None:
+        """A waiting run of the window that a person asked for."""
+        self._add_run(dg.DagsterRunStatus.QUEUED, {PARTITION_TAG: window.key, "dagster/backfill": "by hand"})
+
+    def _add_run(self, status: dg.DagsterRunStatus, tags: dict[str, str]) -> None:
         run = dg.DagsterRun(job_name=_JOB, status=status, tags=tags, remote_job_origin=_ORIGIN)
         self.instance.add_run(run)
 
@@ -163,6 +169,14 @@ def test_no_more_is_requested_while_the_bound_is_reached(world: World) -> None:
     result = world.tick()
     assert not result.run_requests
     assert f"{RUNS_AT_ONCE} of them run" in str(result.skip_reason)
+
+
+def test_a_backfill_by_hand_takes_no_place_from_live_windows(world: World) -> None:
+    live = [world.window(back) for back in range(RUNS_AT_ONCE)]
+    world.take_in(*live)
+    for back in range(20, 20 + 4 * RUNS_AT_ONCE):
+        world.is_backfilled(world.window(back))
+    assert world.requested() == sorted(window.key for window in live)
 
 
 def test_a_window_whose_run_failed_pauses(world: World) -> None:
