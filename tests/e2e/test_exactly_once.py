@@ -22,7 +22,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
         stack.start("up", "--no-sample")
         trouble = ("--late", "0.03", "--bad", "0.01", "--duplicate", "0.01")
         stack.silt("simulate", "--rate", "200", *trouble, "--duration", "300s", seconds=400)
-        until(lambda: _is_calm(stack))
+        until(lambda: _is_calm(stack), 400)
         topic = read_topic(stack.settings.kafka_properties["bootstrap.servers"], stack.contract.topic)
         yield topic, read_tables(stack.settings.lake)
     finally:
