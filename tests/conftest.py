@@ -50,9 +50,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory, first_cycle: list[Window]) -
 
 
 @pytest.fixture(scope="session")
-def broker(stack: Stack) -> Settings:
-    """Settings that reach a real broker."""
-    return stack.settings
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings that reach a real broker: the stack's, or a broker alone where no test needs the stack."""
+    if any("stack" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield request.getfixturevalue("stack").settings
+        return
+    alone = Stack(tmp_path_factory.mktemp("broker") / "home")
+    try:
+        alone.start("broker")
+        yield alone.settings
+    finally:
+        alone.stop()
 
 
 @pytest.fixture(scope="session")
