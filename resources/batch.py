@@ -23,6 +23,7 @@ class Batch:
         covered: the last intake that the selection looked at.
         late: records landed by an intake after the first one that reached the window's close.
         duplicates: records of the window that another one with the same id replaces.
+        missing: offsets that the broker's retention took unread, and that may have been the window's.
     """
 
     window: Window
@@ -34,6 +35,7 @@ class Batch:
     late: int
     duplicates: int
     dead_letters: int
+    missing: int
 
     def answer(self) -> dict[str, object]:
         """The columns that every row of an answer made from this batch carries."""
@@ -54,6 +56,7 @@ class Batch:
             "late": self.late,
             "duplicates": self.duplicates,
             "dead_letters": self.dead_letters,
+            "missing": self.missing,
         }
 
 
@@ -78,6 +81,7 @@ def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: 
         late=rows.filter(pl.col("intake") > reached).height,
         duplicates=rows.height - kept.height,
         dead_letters=sum(intake.refused.get(window.key, 0) for intake in intakes),
+        missing=0,
     )
     row = pl.DataFrame([batch.answer() | batch.counts()], schema=dict(TABLES["kafka_batch"].schema))
     lake.replace_window("kafka_batch", window, row)

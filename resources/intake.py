@@ -3,9 +3,10 @@
 import logging
 import time
 import uuid
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-
-import polars as pl
+from typing import Any
 
 from resources.contract import Contract
 from resources.errors import LogError, TransientError
@@ -14,7 +15,6 @@ from resources.lake import Lake
 from resources.landing import Landing
 from resources.ledger import Intake, Ledger, Span, ends, reaches
 from resources.settings import Settings
-from resources.tables import TABLES
 
 CHUNK_BYTES = 64 * 1024 * 1024
 """An intake ends once it has read so many bytes of messages; the next goes on from there."""
@@ -29,15 +29,14 @@ class Taker:
     """
 
     def __init__(self, settings: Settings, contract: Contract, lake: Lake) -> None:
+        self.settings = settings
+        self.contract = contract
+        self.lake = lake
         self.topic = Topic(settings, contract.topic)
         self.ledger = Ledger(lake, settings.window_minutes, contract.id)
-        self._settings = settings
-        self._contract = contract
-        self._lake = lake
-        self._grid = settings.grid
 
     def take_to(self, close: datetime) -> list[Intake]:
-        """Take in until the ledger reaches ``close``, an instant that lies in the past.
+        """Take in until the ledger reaches ``close``; wait for it first where it lies in the future.
 
         Returns:
             The intakes of this call, none if the ledger reached it already.
@@ -49,11 +48,25 @@ class Taker:
         taken: list[Intake] = []
         lost = 0
         while not reaches(self.ledger.intakes(), close):
+            _wait_for(close)
             intake = self.take()
             if intake:
                 taken.append(intake)
             elif (lost := lost + 1) == _TRIES:
                 raise TransientError(f"Other takers won {_TRIES} intakes in a row: try again.")
+        return taken
+
+    def take_new(self) -> list[Intake]:
+        """Take in what is there to read now, in chunks; no intake where there is nothing.
+
+        Raises:
+            TransientError, LogError: as :meth:`take_to`.
+        """
+        taken: list[Intake] = []
+        while not (taken and taken[-1].caught_up) and (attempt := self.begin()).reads:
+            attempt.land()
+            if intake := attempt.enter():
+                taken.append(intake)
         return taken
 
     def take(self) -> Intake | None:
@@ -62,78 +75,135 @@ class Taker:
         Returns:
             The intake; None if another taker entered the same number first (its rows count, these do not).
         """
+        attempt = self.begin()
+        attempt.land()
+        return attempt.enter()
+
+    def begin(self) -> "Attempt":
+        """Begin the next intake: read the ledger, ask for the topic's state, fix clock and attempt.
+
+        Raises:
+            TransientError: the broker is away.
+            LogError: the topic is not the one that the ledger has read.
+        """
         before = self.ledger.intakes()
-        number, attempt = len(before) + 1, str(uuid.uuid4())
         taken_at = datetime.now(UTC)
         state = self.topic.state()
         _check_topic(self.topic.name, state, before)
-        starts = self._starts(state, before)
-        read = self.topic.read(
-            {p: max(start, state.low[p]) for p, start in starts.items()}, state.end, CHUNK_BYTES
-        )
-        landing = Landing(self._contract, self._grid, number, attempt, taken_at, self._limits(taken_at))
-        landing.take(read)
-        self._lake.append("records", landing.records())
-        self._lake.append("dead_letters", landing.dead_letters())
-        row = self._row(landing, state, starts, read, before)
-        if self._lake.insert_once("ledger", "number", row) or self._stands(number, attempt):
-            return self.ledger.intakes()[number - 1]
-        _LOG.info("Intake %d was another taker's: reading the ledger again.", number)
-        time.sleep(0.05)
-        return None
+        return Attempt(self, before, state, taken_at)
 
-    def _starts(self, state: TopicState, before: list[Intake]) -> dict[int, int]:
-        known = ends(before)
-        first = state.low if before or self._settings.start_from == "earliest" else state.end
+
+class Attempt:
+    """One try at the ledger's next number: begun, then landed, then entered.
+
+    A process may end between any two of these, and others may do anything in between: what was landed
+    counts if and only if it was entered.
+    """
+
+    def __init__(self, taker: Taker, before: Sequence[Intake], state: TopicState, taken_at: datetime) -> None:
+        self.number = len(before) + 1
+        self.id = str(uuid.uuid4())
+        self.taken_at = taken_at
+        self._taker = taker
+        self._before = before
+        self._state = state
+        self._starts = self._choose_starts()
+        self._landing = Landing(
+            taker.contract, taker.settings.grid, self.number, self.id, taken_at, self._limits()
+        )
+        self._read = self._bounded_read()
+
+    @property
+    def reads(self) -> bool:
+        """Whether the topic holds anything that no intake has read."""
+        return any(start < self._state.end[partition] for partition, start in self._starts.items())
+
+    def land(self) -> None:
+        """Read to the chosen bound; append the records and dead letters, which nobody sees yet."""
+        self._landing.take(self._read)
+        self._taker.lake.append("records", self._landing.records())
+        self._taker.lake.append("dead_letters", self._landing.dead_letters())
+
+    def enter(self) -> Intake | None:
+        """Enter the ledger's row, which makes what was landed count.
+
+        Returns:
+            The intake; None if another attempt stands under its number.
+        """
+        entered = self._taker.ledger.enter(self._row())
+        if not entered:
+            _LOG.info("Intake %d was another taker's: reading the ledger again.", self.number)
+            time.sleep(0.05)
+        return entered
+
+    def _choose_starts(self) -> dict[int, int]:
+        known, state = ends(self._before), self._state
+        earliest = self._before or self._taker.settings.start_from == "earliest"
+        first = state.low if earliest else state.end
         return {partition: known.get(partition, first[partition]) for partition in state.end}
 
-    def _limits(self, taken_at: datetime) -> tuple[datetime, datetime]:
+    def _limits(self) -> tuple[datetime, datetime]:
+        settings = self._taker.settings
         return (
-            taken_at - self._settings.lateness,
-            taken_at + timedelta(seconds=self._settings.max_future_seconds),
+            self.taken_at - settings.lateness,
+            self.taken_at + timedelta(seconds=settings.max_future_seconds),
         )
 
-    def _row(
-        self,
-        landing: Landing,
-        state: TopicState,
-        starts: dict[int, int],
-        read: BoundedRead,
-        before: list[Intake],
-    ) -> pl.DataFrame:
-        marks = {p: span.watermark for row in before for p, span in row.spans.items()}
-        spans = []
-        for partition, start in starts.items():
-            missing = max(0, state.low[partition] - start)
-            if missing:
-                _LOG.warning(
-                    "Topic %s, partition %d: offsets %d to %d were gone by the broker's retention before "
-                    "they were read; the ledger counts them as missing.",
-                    self.topic.name, partition, start, start + missing - 1,
-                )  # fmt: skip
-            mark = max(filter(None, (marks.get(partition), landing.watermarks.get(partition))), default=None)
-            spans.append(Span(partition, start, read.reached[partition], missing, mark))
-        row = {
-            "number": landing.number,
-            "attempt": landing.attempt,
+    def _bounded_read(self) -> BoundedRead:
+        low, end = self._state.low, self._state.end
+        there = {p: max(start, low[p]) for p, start in self._starts.items()}
+        return self._taker.topic.read(there, end, CHUNK_BYTES)
+
+    def _row(self) -> dict[str, Any]:
+        reached, end = self._read.reached, self._state.end
+        return {
+            "number": self.number,
+            "attempt": self.id,
             "kind": "topic",
-            "topic_id": state.id,
-            "window_minutes": self._settings.window_minutes,
-            "id_field": self._contract.id,
-            "taken_at": landing.taken_at,
-            "caught_up": all(read.reached[p] >= end for p, end in state.end.items()),
-            "spans": [vars(span) for span in spans],
-            "landed": landing.landed(),
-            "refused": landing.refused(),
+            "topic_id": self._state.id,
+            "taken_at": self.taken_at,
+            "caught_up": all(reached[p] >= end[p] for p in end),
+            "spans": [vars(self._span(partition)) for partition in self._starts],
+            "landed": self._landing.landed(),
+            "refused": self._landing.refused(),
+            "replayed": [],
         }
-        return pl.DataFrame([row], schema=dict(TABLES["ledger"].schema))
 
-    def _stands(self, number: int, attempt: str) -> bool:
-        rows = self.ledger.intakes()
-        return len(rows) >= number and rows[number - 1].attempt == attempt
+    def _span(self, partition: int) -> Span:
+        start, low = self._starts[partition], self._state.low[partition]
+        known = [row.spans[partition] for row in self._before if partition in row.spans]
+        mark, stamp = (known[-1].watermark, known[-1].last_timestamp) if known else (None, None)
+        first, last = self._landing.stamps.get(partition, (None, None))
+        span = Span(
+            partition=partition,
+            start=start,
+            end=self._read.reached[partition],
+            missing=max(0, low - start),
+            watermark=max(filter(None, (mark, self._landing.watermarks.get(partition))), default=None),
+            last_timestamp=last or stamp,
+            missing_from=None,
+            missing_to=None,
+        )
+        return self._with_gap(span, stamp, first) if span.missing else span
+
+    def _with_gap(self, span: Span, last: datetime | None, first: datetime | None) -> Span:
+        """Between which of the broker's timestamps lie the offsets that are gone."""
+        _LOG.warning(
+            "Topic %s, partition %d: offsets %d to %d were gone by the broker's retention before "
+            "they were read; the ledger counts them as missing.",
+            self._taker.topic.name, span.partition, span.start, span.start + span.missing - 1,
+        )  # fmt: skip
+        knew = next(row.taken_at for row in self._before if span.partition in row.spans)
+        around = (last or knew, first or self.taken_at)
+        return replace(span, missing_from=min(around), missing_to=max(around))
 
 
-def _check_topic(name: str, state: TopicState, before: list[Intake]) -> None:
+def _wait_for(close: datetime) -> None:
+    while (left := (close - datetime.now(UTC)).total_seconds()) > 0:
+        time.sleep(left)
+
+
+def _check_topic(name: str, state: TopicState, before: Sequence[Intake]) -> None:
     if not before:
         return
     if before[-1].topic_id != state.id:

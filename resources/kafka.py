@@ -27,6 +27,8 @@ from resources.settings import KAFKA_PREFIX, Settings
 
 ANSWER_SECONDS = 10.0
 """A broker that does not answer for so long counts as away."""
+_AT_ONCE = 1_000
+"""A read goes over its bytes by so many messages at most."""
 _LOG = logging.getLogger("silt.kafka")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _READER = {
@@ -143,7 +145,7 @@ class BoundedRead:
         read_bytes = 0
         last_progress = time.monotonic()
         while left and read_bytes < self._max_bytes:
-            for message in consumer.consume(num_messages=10_000, timeout=0.05):
+            for message in consumer.consume(num_messages=_AT_ONCE, timeout=0.05):
                 partition, offset = self._place(message)
                 if partition not in left:
                     continue

@@ -33,6 +33,8 @@ class Landing:
 
     watermarks: dict[int, datetime] = field(default_factory=dict)
     """Per Kafka partition, the latest event time of a record; a dead letter's may lie in any future."""
+    stamps: dict[int, tuple[datetime, datetime]] = field(default_factory=dict)
+    """Per Kafka partition, the broker's timestamps of the first and the last message."""
     _records: list[tuple[object, ...]] = field(default_factory=list)
     _dead: list[tuple[object, ...]] = field(default_factory=list)
     _landed: dict[str | None, Counter[str]] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Landing:
         """Turn messages into rows."""
         for message in messages:
             timestamp = event_time(message)
+            self._stamp(message, timestamp)
             try:
                 record, moment = self._decoded(message.value(), timestamp)
             except BadRecordError as error:
@@ -49,6 +52,13 @@ class Landing:
             else:
                 self._add_record(message, record, moment)
                 self._mark(message, moment)
+
+    def _stamp(self, message: Message, timestamp: datetime | None) -> None:
+        partition = message.partition()
+        assert partition is not None
+        if timestamp:
+            stamp = min(timestamp, self.limits[1])  # a producer may write any year
+            self.stamps[partition] = (self.stamps.get(partition, (stamp,))[0], stamp)
 
     def _mark(self, message: Message, moment: datetime) -> None:
         partition = message.partition()

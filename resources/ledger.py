@@ -10,6 +10,7 @@ import polars as pl
 
 from resources.errors import LakeError
 from resources.lake import Lake, add_actions
+from resources.tables import TABLES
 from resources.windows import Window
 
 
@@ -22,6 +23,9 @@ class Span:
     end: int
     missing: int
     watermark: datetime | None
+    last_timestamp: datetime | None
+    missing_from: datetime | None
+    missing_to: datetime | None
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Intake:
 
     number: int
     attempt: str
+    kind: str
+    """``topic``, ``replay`` (of dead letters) or ``reset``."""
     topic_id: str
     taken_at: datetime
     caught_up: bool
@@ -69,6 +75,21 @@ class Ledger:
                         .sort("number")
                     )
             return list(self._rows)
+
+    def enter(self, row: Mapping[str, Any]) -> Intake | None:
+        """Enter a row under its number, unless another attempt stands there. No other write touches rows.
+
+        Args:
+            row: its columns, without ``window_minutes`` and ``id_field``.
+
+        Returns:
+            What stands there now if it is this row; None if another attempt was first.
+        """
+        own = {"window_minutes": self._window_minutes, "id_field": self._id_field}
+        frame = pl.DataFrame([{**row, **own}], schema=dict(TABLES["ledger"].schema))
+        self._lake.insert_once("ledger", "number", frame)
+        standing = self.intakes()[row["number"] - 1 :]
+        return standing[0] if standing and standing[0].attempt == row["attempt"] else None
 
     def _add(self, frame: pl.LazyFrame) -> None:
         rows = list(frame.collect().iter_rows(named=True))
@@ -129,6 +150,7 @@ def _intake(row: Mapping[str, Any]) -> Intake:
     return Intake(
         number=row["number"],
         attempt=row["attempt"],
+        kind=row["kind"],
         topic_id=row["topic_id"],
         taken_at=row["taken_at"],
         caught_up=row["caught_up"],

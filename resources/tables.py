@@ -16,10 +16,22 @@ SPAN = pl.Struct(
         "end": pl.Int64,
         "missing": pl.Int64,  # offsets of [start, end) that retention took before they were read
         "watermark": TIME,  # the latest event time of a record so far
+        "last_timestamp": TIME,  # the broker's, of the last message read so far
+        "missing_from": TIME,  # the broker's timestamps around what is missing; null without a gap
+        "missing_to": TIME,
     }
 )
 LANDED = pl.Struct({"window": pl.String, "records": pl.Int64, "too_late": pl.Int64})
 REFUSED = pl.Struct({"window": pl.String, "reason": pl.String, "count": pl.Int64})
+REPLAYED = pl.Struct(
+    {
+        "intake": pl.Int64,  # that landed the dead letter; window and reason as it counted them
+        "partition": pl.Int32,
+        "offset": pl.Int64,
+        "window": pl.String,
+        "reason": pl.String,
+    }
+)
 FEATURE = pl.Struct(
     {
         "name": pl.String,
@@ -54,6 +66,7 @@ _COUNTS: Schema = {
     "late": pl.Int64,
     "duplicates": pl.Int64,
     "dead_letters": pl.Int64,
+    "missing": pl.Int64,  # offsets that retention took unread and that may have been the window's
 }
 
 TABLES: dict[str, Table] = {
@@ -61,7 +74,7 @@ TABLES: dict[str, Table] = {
         {
             "number": pl.Int64,
             "attempt": pl.String,
-            "kind": pl.String,
+            "kind": pl.String,  # topic, replay or reset
             "topic_id": pl.String,
             "window_minutes": pl.Int32,
             "id_field": pl.String,
@@ -70,6 +83,7 @@ TABLES: dict[str, Table] = {
             "spans": pl.List(SPAN),
             "landed": pl.List(LANDED),
             "refused": pl.List(REFUSED),
+            "replayed": pl.List(REPLAYED),  # the dead letters that a replay landed as records
         },
         partition_by=[],
     ),

@@ -66,14 +66,14 @@ class World:
             "number": number, "attempt": str(uuid.uuid4()), "kind": "topic", "topic_id": "a topic",
             "window_minutes": self.settings.window_minutes, "id_field": self.platform.contract.id,
             "taken_at": at or self.now, "caught_up": caught_up,
-            "spans": [], "landed": landed, "refused": [],
+            "spans": [], "landed": landed, "refused": [], "replayed": [],
         }  # fmt: skip
         frame = pl.DataFrame([row], schema=dict(TABLES["ledger"].schema))
         assert self.lake.insert_once("ledger", "number", frame)
         return number
 
     def publish(self, window: Window, covered: int) -> None:
-        batch = Batch(window, 1, "a digest", covered, self.platform.contract.version, 1, 0, 0, 0)
+        batch = Batch(window, 1, "a digest", covered, self.platform.contract.version, 1, 0, 0, 0, 0)
         publish(self.lake, self.grid, batch, "published", (0, 0))
 
     def has_run(self, window: Window, status: dg.DagsterRunStatus, due: int = 1) -> None:

@@ -258,7 +258,7 @@ def intake(
     **more: Any,
 ) -> Intake:
     """A ledger row as readers see it."""
-    values: dict[str, Any] = {"topic_id": "topic", "spans": {}, "refused": {}, **more}
+    values: dict[str, Any] = {"kind": "topic", "topic_id": "topic", "spans": {}, "refused": {}, **more}
     return Intake(
         number=number,
         attempt=f"attempt-{number}",
@@ -270,7 +270,7 @@ def intake(
 
 
 def span(start: int, end: int, partition: int = 0, missing: int = 0) -> Span:
-    return Span(partition, start, end, missing, None)
+    return Span(partition, start, end, missing, None, None, None, None)
 
 
 def landed_rows(
@@ -331,6 +331,7 @@ def ledger_row(number: int, attempt: str = "", **values: Any) -> pl.DataFrame:
         "spans": [],
         "landed": [],
         "refused": [],
+        "replayed": [],
         **values,
     }
     return pl.DataFrame([row], schema=dict(TABLES["ledger"].schema))

@@ -17,7 +17,7 @@ from resources.errors import LakeError, LogError, TransientError
 from resources.intake import Taker
 from resources.lake import Lake
 from resources.ledger import Intake, ends
-from tests.resources.conftest import GRID, Feed, MakeFeed, contract_with, record
+from tests.resources.conftest import GRID, Feed, MakeFeed, contract_with, ledger_row, record
 
 Places = list[tuple[int, int]]
 
@@ -225,6 +225,21 @@ def test_taking_to_an_instant_that_is_reached_takes_nothing(feed: Feed) -> None:
     assert feed.stored("ledger").height == 1
 
 
+def test_only_what_is_there_is_taken_in_and_nothing_costs_no_intake(
+    make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.intake, "CHUNK_BYTES", 50_000)
+    feed = make_feed(partitions=2)
+    assert feed.taker().take_new() == []
+    for partition in (0, 1):
+        feed.send_records(range(2_500), partition=partition)
+    taken = feed.taker().take_new()
+    assert len(taken) >= 2
+    assert [intake.caught_up for intake in taken] == [False] * (len(taken) - 1) + [True]
+    assert feed.taker().take_new() == []
+    check_accounting(feed)
+
+
 # ---- where the first intake starts ----
 
 
@@ -295,11 +310,24 @@ def test_a_taker_that_loses_says_so_and_its_rows_stay_invisible(feed: Feed) -> N
 def test_a_taker_that_loses_every_time_gives_up_for_now(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources.intake, "_TRIES", 2)
     lake = SlowLake(feed.settings.lake)
-    lake.rival = feed.take
-    future = datetime.now(UTC) + timedelta(hours=1)
+
+    def rival() -> None:
+        """Takes a number, and reaches no close."""
+        number = feed.stored("ledger").height + 1
+        row = ledger_row(number, topic_id=feed.state().id, caught_up=False)
+        assert feed.lake.insert_once("ledger", "number", row)
+
+    lake.rival = rival
     with pytest.raises(TransientError, match="Other takers won 2 intakes in a row: try again"):
-        Taker(feed.settings, feed.contract, lake).take_to(future)
+        Taker(feed.settings, feed.contract, lake).take_to(datetime.now(UTC))
     assert feed.stored("ledger").height == 2
+
+
+def test_a_close_in_the_future_is_waited_for(feed: Feed) -> None:
+    close = datetime.now(UTC) + timedelta(seconds=1)
+    taken = feed.taker().take_to(close)
+    assert [intake.number for intake in taken] == [1]
+    assert taken[0].taken_at >= close
 
 
 # ---- crashes ----

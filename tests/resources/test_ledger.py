@@ -46,13 +46,15 @@ def test_intakes_come_in_the_order_of_their_numbers(lake: Lake) -> None:
 
 
 def test_an_intake_is_read_back_as_it_was_entered(lake: Lake) -> None:
+    gap = {"last_timestamp": NOW, "missing_from": NOW - MINUTE, "missing_to": NOW}
+    no_gap = dict.fromkeys(gap)
     row = ledger_row(
         1,
         "mine",
         caught_up=False,
         spans=[
-            {"partition": 0, "start": 1, "end": 9, "missing": 2, "watermark": NOW},
-            {"partition": 1, "start": 0, "end": 0, "missing": 0, "watermark": None},
+            {"partition": 0, "start": 1, "end": 9, "missing": 2, "watermark": NOW} | gap,
+            {"partition": 1, "start": 0, "end": 0, "missing": 0, "watermark": None} | no_gap,
         ],
         landed=[
             {"window": FIRST.key, "records": 3, "too_late": 1},
@@ -69,6 +71,7 @@ def test_an_intake_is_read_back_as_it_was_entered(lake: Lake) -> None:
     assert not read.caught_up
     assert (read.spans[0].start, read.spans[0].end, read.spans[0].missing) == (1, 9, 2)
     assert (read.spans[0].watermark, read.spans[1].watermark) == (NOW, None)
+    assert (read.spans[0].missing_from, read.spans[0].missing_to) == (NOW - MINUTE, NOW)
     assert read.landed == {FIRST.key: 3, NEXT.key: 0}
     assert read.refused == {FIRST.key: 5}
 

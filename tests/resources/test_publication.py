@@ -15,7 +15,18 @@ from tests.resources.conftest import FIRST, GRID
 
 
 def batch(window: Window = FIRST, revision: int = 1, digest: str = "d1", covered: int = 4) -> Batch:
-    return Batch(window, revision, digest, covered, "c0ffee", records=9, late=1, duplicates=2, dead_letters=3)
+    return Batch(
+        window,
+        revision,
+        digest,
+        covered,
+        "c0ffee",
+        records=9,
+        late=1,
+        duplicates=2,
+        dead_letters=3,
+        missing=4,
+    )
 
 
 def row_of(lake: Lake, window: Window = FIRST) -> dict[str, Any]:
@@ -33,7 +44,7 @@ def test_a_published_window_says_what_its_answer_is_made_from(lake: Lake, state:
     assert {name: value for name, value in row.items() if name not in ("published_at", "seconds")} == {
         "window": FIRST.key, "slot": 1, "revision": 1, "digest": "d1", "state": state, "covered": 4,
         "contract_version": "c0ffee", "records": 9, "late": 1, "duplicates": 2, "dead_letters": 3,
-        "results_version": 11, "stats_version": 12, "attempts": 0, "error": None,
+        "missing": 4, "results_version": 11, "stats_version": 12, "attempts": 0, "error": None,
     }  # fmt: skip
     assert set(lake.read("windows").columns) == set(TABLES["windows"].schema)
 
