@@ -9,7 +9,7 @@ import polars as pl
 from platform_assets.models import batch_records, read_model
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.pictures import sizes_picture
-from platform_assets.run import Platform, window_of
+from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.assign import assigned
 from platform_assets.training.statistics import ClusterStatistics, cluster_statistics
@@ -25,6 +25,7 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
         partitions_def=partitions.grid,
         deps=[dg.AssetDep("clustering_results", partition_mapping=MAPPING)],
         kinds={"spark", "deltalake"},
+        retry_policy=RETRIES,
     )
     def cluster_stats(
         context: dg.AssetExecutionContext,
@@ -32,7 +33,7 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
         spark: SparkConnectResource,
     ) -> dg.MaterializeResult[None]:
         """Count, share, averages and details per feature of each cluster. Publishes the window."""
-        with window_of(context, platform) as window:
+        with window_of(context, platform, spark) as window:
             batch = platform.batch(window)
             model = read_model(platform, batch)
             statistics = []

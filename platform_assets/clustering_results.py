@@ -7,7 +7,7 @@ from pyspark.sql import functions as sf
 
 from platform_assets.models import batch_records, read_model
 from platform_assets.partitions import MAPPING, Partitions
-from platform_assets.run import Platform, window_of
+from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.assign import assigned
 from resources.batch import Batch
@@ -25,6 +25,7 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
         partitions_def=partitions.grid,
         deps=[dg.AssetDep(f"model_{slot}", partition_mapping=MAPPING) for slot in SLOTS],
         kinds={"spark", "deltalake"},
+        retry_policy=RETRIES,
     )
     def clustering_results(
         context: dg.AssetExecutionContext,
@@ -32,7 +33,7 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
         spark: SparkConnectResource,
     ) -> dg.MaterializeResult[None]:
         """Every record of the window with its cluster and the distance to its centre."""
-        with window_of(context, platform) as window:
+        with window_of(context, platform, spark) as window:
             batch = platform.batch(window)
             model = read_model(platform, batch)
             results = pl.DataFrame(schema=dict(TABLES["clustering_results"].schema))

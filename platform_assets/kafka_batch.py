@@ -1,9 +1,13 @@
 """``kafka_batch``: a window's records, selected from what the intakes have landed."""
 
+from functools import partial
+
 import dagster as dg
 
+from platform_assets.attending import attend, log_intakes
 from platform_assets.partitions import Partitions
-from platform_assets.run import Platform, window_of
+from platform_assets.run import RETRIES, Platform, window_of
+from platform_assets.spark_session import SparkConnectResource
 from resources.batch import select
 from resources.ledger import Intake
 
@@ -11,15 +15,17 @@ from resources.ledger import Intake
 def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
     """The asset ``kafka_batch``."""
 
-    @dg.asset(partitions_def=partitions.grid, kinds={"kafka", "deltalake"})
+    @dg.asset(partitions_def=partitions.grid, kinds={"kafka", "deltalake"}, retry_policy=RETRIES)
     def kafka_batch(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+        context: dg.AssetExecutionContext,
+        platform: dg.ResourceParam[Platform],
+        spark: SparkConnectResource,
     ) -> dg.MaterializeResult[None]:
         """The records of one window: one per record id, the latest; late ones up to the allowed lateness."""
-        with window_of(context, platform) as window:
+        attended = partial(attend, context, platform, spark)
+        with window_of(context, platform, spark, wait=attended) as window:
             taken = platform.taker.take_to(platform.grid.close(window))
-            for intake in taken:
-                context.log.info(f"Intake {intake.number}: {_spans(intake)}")
+            log_intakes(context, taken)
             intakes = platform.taker.ledger.intakes()
             batch = select(platform.lake, platform.contract, platform.grid, window, intakes)
             return dg.MaterializeResult(
@@ -37,12 +43,6 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
             )
 
     return kafka_batch
-
-
-def _spans(intake: Intake) -> str:
-    spans = ", ".join(f"{p}: [{span.start}, {span.end})" for p, span in sorted(intake.spans.items()))
-    end = "to the topic's end" if intake.caught_up else "a chunk"
-    return f"offsets {spans}, {end}"
 
 
 def _offsets(intakes: list[Intake], window: str) -> str:

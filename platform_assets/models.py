@@ -9,7 +9,7 @@ import polars as pl
 from pyspark.sql import DataFrame, SparkSession
 
 from platform_assets.partitions import MAPPING, Partitions
-from platform_assets.run import Platform, window_of
+from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.mllib import Profile, Training, in_order, profile, train
 from resources.batch import Batch
@@ -28,6 +28,7 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
         partitions_def=partitions.slots[slot],
         deps=[dg.AssetDep("kafka_batch", partition_mapping=MAPPING)],
         kinds={"spark", "deltalake"},
+        retry_policy=RETRIES,
         description=f"KMeans, trained by Spark on the window of slot {slot} of each cycle of three windows.",
     )
     def model(
@@ -35,7 +36,7 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
         platform: dg.ResourceParam[Platform],
         spark: SparkConnectResource,
     ) -> dg.MaterializeResult[None]:
-        with window_of(context, platform, slot) as window:
+        with window_of(context, platform, spark, slot) as window:
             batch = platform.batch(window)
             row = _empty(platform, batch)
             if batch.records:

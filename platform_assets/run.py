@@ -1,25 +1,32 @@
 """What every asset of a run needs: the one guard before it begins, and how it fails."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import NoReturn
 
 import dagster as dg
 
+from platform_assets.liveness import claim
+from platform_assets.spark_session import SparkConnectResource
 from resources.batch import Batch, check_current, read_batch
 from resources.contract import Contract
 from resources.errors import SiltError, TransientError, WindowError
 from resources.intake import Taker
-from resources.lake import Lake
+from resources.lake import STORE_ERRORS, Lake, store_failed
 from resources.publication import record_failure
 from resources.settings import Settings
 from resources.spark import SERVER_ERRORS, stopped_answering
 from resources.windows import Grid, Window
 
 PARTITION_TAG = "dagster/partition"
+FAILURE_TAG = "silt/failure"
+"""On a failed run: ``transient`` (the world was away) or ``permanent``; without it the run was killed."""
+RETRIES = dg.RetryPolicy(max_retries=4, delay=1, backoff=dg.Backoff.EXPONENTIAL)
+"""Transient failures are retried after 1, 2, 4 and 8 s within the run; the sensor goes on from there."""
 
 
 @dataclass(frozen=True)
@@ -46,32 +53,59 @@ class Platform:
 
 @contextmanager
 def window_of(
-    context: dg.AssetExecutionContext, platform: Platform, slot: int | None = None
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    spark: SparkConnectResource,
+    slot: int | None = None,
+    wait: Callable[[Window], None] | None = None,
 ) -> Iterator[Window]:
     """The window of a run: checked, begun and closed. What fails inside is noted in the window's row.
 
-    A window that is still open is waited for; one in the future, before the lake's floor, or of another
-    slot fails at once.
+    One in the future, before the lake's floor, or of another slot fails at once. Transient failures are
+    retried by :data:`RETRIES`, permanent ones are not.
+
+    Args:
+        wait: what to do with a window that is still open, until it closes; None: sleep.
     """
     try:
         window = _checked(context.run.tags.get(PARTITION_TAG, ""), platform, slot)
     except WindowError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    _wait(context, platform.grid.close(window))
+    claim(context.instance, context.run_id)
     try:
+        (wait or partial(_sleep, context, platform))(window)
         yield window
-    except SiltError as error:
-        _fail(platform, window, error)
+    except TransientError as error:
+        _fail(context, platform, window, error)
     except SERVER_ERRORS as error:
-        _fail(platform, window, stopped_answering(platform.settings.spark_url, error))
+        spark.drop()
+        _fail(context, platform, window, stopped_answering(platform.settings.spark_url, error))
+    except STORE_ERRORS as error:
+        _fail(context, platform, window, store_failed(platform.lake.uri, error))
+    except SiltError as error:
+        _fail(context, platform, window, error)
     except Exception as error:
-        record_failure(platform.lake, window, f"{type(error).__name__}: {error}"[:1000])
+        _note(context, platform, window, f"{type(error).__name__}: {error}"[:1000])
         raise
 
 
-def _fail(platform: Platform, window: Window, error: SiltError) -> NoReturn:
-    record_failure(platform.lake, window, str(error))
-    raise dg.Failure(str(error), allow_retries=isinstance(error, TransientError)) from None
+def _fail(
+    context: dg.AssetExecutionContext, platform: Platform, window: Window, error: SiltError
+) -> NoReturn:
+    transient = isinstance(error, TransientError)
+    if not transient or context.retry_number == RETRIES.max_retries:
+        _note(context, platform, window, str(error))
+        context.instance.add_run_tags(
+            context.run_id, {FAILURE_TAG: "transient" if transient else "permanent"}
+        )
+    raise dg.Failure(str(error), allow_retries=transient) from None
+
+
+def _note(context: dg.AssetExecutionContext, platform: Platform, window: Window, error: str) -> None:
+    try:
+        record_failure(platform.lake, window, error)
+    except (SiltError, *STORE_ERRORS) as second:  # the lake itself may be what fails
+        context.log.warning(f"The failure could not be noted in the window's row: {second}")
 
 
 def _checked(key: str, platform: Platform, slot: int | None) -> Window:
@@ -88,8 +122,8 @@ def _checked(key: str, platform: Platform, slot: int | None) -> Window:
     return window
 
 
-def _wait(context: dg.AssetExecutionContext, close: datetime) -> None:
-    seconds = (close - datetime.now(UTC)).total_seconds()
+def _sleep(context: dg.AssetExecutionContext, platform: Platform, window: Window) -> None:
+    seconds = (platform.grid.close(window) - datetime.now(UTC)).total_seconds()
     if seconds > 0:
         context.log.info(f"The window closes in {seconds:.1f} s: waiting for it.")
         time.sleep(seconds)

@@ -1,23 +1,34 @@
-"""``window_sensor``: requests one run per due window, oldest first."""
+"""``window_sensor``: requests a run for the open window, and one per due window, oldest first."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from dagster._core.storage.tags import PRIORITY_TAG
 
-from platform_assets.run import PARTITION_TAG, Platform
+from platform_assets.liveness import report_dead
+from platform_assets.run import FAILURE_TAG, PARTITION_TAG, Platform
 from resources.due import Due, covered_intakes, due_windows, passed_without_record
 from resources.errors import SiltError
 from resources.windows import Window
 
 WINDOW_TAG = "silt/window"
 DUE_TAG = "silt/due"
+LANE_TAG = "silt/lane"
+"""``live``: the open window's run and that of the newest closed one; ``due``: all other windows' runs."""
+OPEN = "open"
+"""What is due of a window that is open: nothing yet."""
 EMPTY_AT_ONCE = 50
 RUNS_AT_ONCE = 3
-"""So many windows are in progress at once by the sensor's request; a run is one process."""
+"""So many other windows are in progress at once by the sensor's request; a run is one process."""
+MOST_FAILURES = 10
+"""A window whose runs failed so often for the same reason to be due, and not because the world was away, is
+left to a person, until more lands for it."""
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _LONGEST_PAUSE = timedelta(minutes=10)
+_LIVE_PRIORITY = "10"
 
 
 def make_window_sensor(assets: Sequence[dg.AssetsDefinition]) -> dg.SensorDefinition:
@@ -28,7 +39,7 @@ def make_window_sensor(assets: Sequence[dg.AssetsDefinition]) -> dg.SensorDefini
         asset_selection=dg.AssetSelection.assets(*assets),
         minimum_interval_seconds=5,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Requests a run for every window that is due: closed, and not covered by its answer.",
+        description="Requests a run for the open window, and for each that its answer does not cover.",
     )
     def window_sensor(
         context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
@@ -46,7 +57,7 @@ def _tick(context: dg.SensorEvaluationContext, platform: Platform, now: datetime
     due = due_windows(intakes, covered, platform.grid, platform.lake.floor(), now)
     seen = platform.grid.window(context.cursor) if context.cursor else None
     empty = passed_without_record(intakes, covered, platform.grid, seen)[:EMPTY_AT_ONCE]
-    requests, skipped = _requests(context.instance, due)
+    requests, skipped = _requests(context.instance, platform, due, now)
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else skipped,
@@ -65,27 +76,59 @@ def _empty_events(window: Window) -> list[dg.AssetMaterialization]:
     ]
 
 
-def _requests(instance: dg.DagsterInstance, due: list[Due]) -> tuple[list[dg.RunRequest], str]:
+def _requests(
+    instance: dg.DagsterInstance, platform: Platform, due: list[Due], now: datetime
+) -> tuple[list[dg.RunRequest], str]:
     """The runs to request now, and why there are none."""
-    if not due:
-        return [], "No window is due: all that has landed is published."
-    unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    unfinished = report_dead(instance, instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)))
     running = {run.tags.get(PARTITION_TAG) for run in unfinished}
-    own = sum(WINDOW_TAG in run.tags for run in unfinished)  # however much is backfilled by hand
-    waiting = [item for item in due if item.window.key not in running]
-    ready = [item for item in waiting if not _pauses(instance, item)]
-    free = max(0, RUNS_AT_ONCE - own)
-    return [_request(item) for item in ready[:free]], (
-        f"{len(due)} windows are due: {len(due) - len(waiting)} of them run, "
-        f"{len(waiting) - len(ready)} pause after a failed run."
+    newest = platform.grid.newest_closed(now)
+    attended = [item for item in _attended(platform, now) if not _pauses(instance, item)]
+    wanted = attended + [
+        _Wanted(item.window, str(item.intake), live=item.window >= newest)
+        for item in due
+        if not (item.takes_in and attended)
+    ]
+    places = RUNS_AT_ONCE - sum(run.tags.get(LANE_TAG) == "due" for run in unfinished)
+    requests = []
+    for item in wanted:
+        if (item.live or places > 0) and item.window.key not in running and not _pauses(instance, item):
+            requests.append(_request(item))
+            places -= not item.live
+    return requests, _why_none(due, running)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A window that shall have a run, and for what."""
+
+    window: Window
+    due: str
+    live: bool
+
+
+def _attended(platform: Platform, now: datetime) -> list[_Wanted]:
+    """The open window, once its end is as near as the lead says: its run takes in for all. Or none."""
+    window = platform.grid.home(now)
+    lead = platform.settings.lead
+    return [_Wanted(window, OPEN, live=True)] if lead and now >= window.end - lead else []
+
+
+def _why_none(due: list[Due], running: set[str | None]) -> str:
+    if not due:
+        return "No window is due: all that has landed is published."
+    run = sum(item.window.key in running for item in due)
+    return (
+        f"{len(due)} windows are due: {run} of them run, the others wait for a place or after a failed run."
     )
 
 
-def _request(due: Due) -> dg.RunRequest:
-    window = due.window
+def _request(wanted: _Wanted) -> dg.RunRequest:
+    key = wanted.window.key
+    tags = {PARTITION_TAG: key, WINDOW_TAG: key, DUE_TAG: wanted.due}
+    lane = {LANE_TAG: "live", PRIORITY_TAG: _LIVE_PRIORITY} if wanted.live else {LANE_TAG: "due"}
     return dg.RunRequest(
-        tags={PARTITION_TAG: window.key, WINDOW_TAG: window.key, DUE_TAG: str(due.intake)},
-        asset_selection=[dg.AssetKey(name) for name in asset_names(window)],
+        tags=tags | lane, asset_selection=[dg.AssetKey(name) for name in asset_names(wanted.window)]
     )
 
 
@@ -94,12 +137,14 @@ def asset_names(window: Window) -> list[str]:
     return ["kafka_batch", f"model_{window.slot}", "clustering_results", "cluster_stats"]
 
 
-def _pauses(instance: dg.DagsterInstance, due: Due) -> bool:
-    """Whether a window whose runs failed waits still: ten seconds, then twice as long each time."""
-    tags = {WINDOW_TAG: due.window.key, DUE_TAG: str(due.intake)}
-    failed = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_FAILED), limit=10)
+def _pauses(instance: dg.DagsterInstance, wanted: _Wanted) -> bool:
+    """Whether a window whose runs failed waits: ten seconds, twice as long each time; in the end for good."""
+    tags = {WINDOW_TAG: wanted.window.key, DUE_TAG: wanted.due}
+    failed = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_FAILED), limit=2 * MOST_FAILURES)
     if not failed:
         return False
+    if sum(record.dagster_run.tags.get(FAILURE_TAG) != "transient" for record in failed) >= MOST_FAILURES:
+        return True
     ended = datetime.fromtimestamp(failed[0].end_time or 0, UTC)
     pause = min(timedelta(seconds=10) * 2 ** (len(failed) - 1), _LONGEST_PAUSE)
     return bool(datetime.now(UTC) < ended + pause)

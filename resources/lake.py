@@ -25,6 +25,8 @@ from resources.errors import LakeError, TransientError
 from resources.tables import TABLES, Table
 from resources.windows import Window
 
+STORE_ERRORS = (DeltaError, OSError)
+"""What a store raises that is full, away or busy."""
 _FLOOR = "silt.floor"
 _CONFIGURATION = {
     "delta.checkpointInterval": "20",
@@ -265,6 +267,13 @@ def add_actions(table: DeltaTable) -> pl.DataFrame:
     url = urlsplit(table.table_uri)
     root = (unquote(url.path) if url.scheme == "file" else table.table_uri).rstrip("/")
     return actions.struct.unnest().with_columns(address=pl.concat_str(pl.lit(f"{root}/"), "path"))
+
+
+def store_failed(uri: str, error: Exception) -> TransientError:
+    """The error of ours for a store that does not take or give what it should."""
+    return TransientError(
+        f"The lake {uri} fails: {_line(error)}. Free its disk, or see that its object store answers."
+    )
 
 
 def _line(error: Exception) -> str:

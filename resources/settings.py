@@ -43,6 +43,10 @@ class Settings(BaseSettings):
 
     window_minutes: Literal[1, 2, 4, 5, 10, 20] = Field(5, description="three windows divide an hour")
     grace_seconds: float = Field(2, ge=0, le=60, description="a window closes so long after its end")
+    lead_seconds: float = Field(
+        1200, ge=0, description="so long before its end a window's run is there; 0: only once it is due"
+    )
+    intake_seconds: float = Field(10, ge=1, le=300, description="the open window's run takes in so often")
     allowed_lateness_hours: int = Field(24, ge=1, le=24 * 30, description="later records are never selected")
     max_future_seconds: int = Field(3600, ge=0, description="records further ahead are dead letters")
     retention_days: int = Field(30, ge=2, le=90, description="how long the topic and the lake keep records")
@@ -93,6 +97,11 @@ class Settings(BaseSettings):
     def grid(self) -> Grid:
         """All windows of the length in force, and when they close."""
         return Grid(self.window_minutes, timedelta(seconds=self.grace_seconds))
+
+    @property
+    def lead(self) -> timedelta:
+        """So long before its end a window's run is there, the whole window at most; zero: only once due."""
+        return timedelta(seconds=min(self.lead_seconds, self.window_minutes * 60))
 
     @property
     def lateness(self) -> timedelta:

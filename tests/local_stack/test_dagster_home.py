@@ -22,9 +22,10 @@ def test_instance_loads_with_our_configuration(tmp_path: Path) -> None:
         assert instance.run_monitoring_enabled
         queue = instance.get_concurrency_config().run_queue_config
         assert queue is not None
-        assert queue.max_concurrent_runs == 6
+        assert queue.max_concurrent_runs == 12
         assert {limit["key"] for limit in queue.tag_concurrency_limits or []} == {
             "dagster/backfill",
+            "silt/upkeep",
             "silt/window",
         }
 

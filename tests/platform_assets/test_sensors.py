@@ -1,5 +1,7 @@
 """What the sensor requests, from a ledger, published windows and a run storage as they really are."""
 
+import os
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -9,12 +11,22 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+import psutil
 import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from msgspec.structs import replace
 
 from platform_assets.run import PARTITION_TAG, Platform
-from platform_assets.sensors import DUE_TAG, RUNS_AT_ONCE, WINDOW_TAG, asset_names, make_window_sensor
+from platform_assets.sensors import (
+    DUE_TAG,
+    LANE_TAG,
+    MOST_FAILURES,
+    OPEN,
+    RUNS_AT_ONCE,
+    WINDOW_TAG,
+    asset_names,
+    make_window_sensor,
+)
 from resources.batch import Batch
 from resources.contract import Contract
 from resources.intake import Taker
@@ -33,8 +45,8 @@ _ORIGIN = RemoteJobOrigin(
 class World:
     """A lake of its own with a ledger, an instance of Dagster, and the sensor."""
 
-    def __init__(self, folder: Path, contract: Contract) -> None:
-        self.settings = Settings(_env_file=None, home=folder)
+    def __init__(self, folder: Path, contract: Contract, lead_seconds: float = 0) -> None:
+        self.settings = Settings(_env_file=None, home=folder, lead_seconds=lead_seconds)
         self.grid = self.settings.grid
         self.now = self._away_from_a_close()
         self.lake = Lake(self.settings.lake)
@@ -76,9 +88,13 @@ class World:
         batch = Batch(window, 1, "a digest", covered, self.platform.contract.version, 1, 0, 0, 0, 0)
         publish(self.lake, self.grid, batch, "published", (0, 0))
 
-    def has_run(self, window: Window, status: dg.DagsterRunStatus, due: int = 1) -> None:
+    def has_run(self, window: Window, status: dg.DagsterRunStatus, due: object = 1, **tags: str) -> None:
         """A run of the window, with the sensor's tags, that has this status."""
-        self._add_run(status, {PARTITION_TAG: window.key, WINDOW_TAG: window.key, DUE_TAG: str(due)})
+        named = {name.replace("__", "/"): value for name, value in tags.items()}
+        self._add_run(
+            status,
+            {PARTITION_TAG: window.key, WINDOW_TAG: window.key, DUE_TAG: str(due), LANE_TAG: "due"} | named,
+        )
 
     def is_backfilled(self, window: Window) -> None:
         """A waiting run of the window that a person asked for."""
@@ -105,7 +121,16 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, contract: Contract) -> Iterator[World]:
+    """A world without attending: what is requested is due."""
     made = World(tmp_path, contract)
+    with made.instance:
+        yield made
+
+
+@pytest.fixture
+def attended(tmp_path: Path, contract: Contract) -> Iterator[World]:
+    """A world whose open window is attended from its start."""
+    made = World(tmp_path, contract, lead_seconds=1200)
     with made.instance:
         yield made
 
@@ -136,7 +161,7 @@ def test_an_intake_that_did_not_catch_up_reaches_nothing(world: World) -> None:
 
 
 def test_due_windows_are_requested_oldest_first_a_bounded_number_at_once(world: World) -> None:
-    windows = [world.window(back) for back in range(RUNS_AT_ONCE + 2)]
+    windows = [world.window(back) for back in range(1, RUNS_AT_ONCE + 3)]
     world.take_in(*windows)
     assert world.requested() == sorted(window.key for window in windows)[:RUNS_AT_ONCE]
 
@@ -146,7 +171,9 @@ def test_a_request_names_its_window_its_assets_and_what_is_due(world: World) -> 
     world.take_in()
     number = world.take_in(window)
     (request,) = world.tick().run_requests or []
-    assert request.tags == {PARTITION_TAG: window.key, WINDOW_TAG: window.key, DUE_TAG: str(number)}
+    assert request.tags == {
+        PARTITION_TAG: window.key, WINDOW_TAG: window.key, DUE_TAG: str(number), LANE_TAG: "due",
+    }  # fmt: skip
     assert [key.to_user_string() for key in request.asset_selection or []] == asset_names(window)
     assert f"model_{window.slot}" in asset_names(window)
 
@@ -155,14 +182,14 @@ def test_a_request_names_its_window_its_assets_and_what_is_due(world: World) -> 
 def test_a_window_in_progress_is_not_requested_again_and_takes_a_place(
     world: World, status: dg.DagsterRunStatus
 ) -> None:
-    windows = sorted(world.window(back) for back in range(RUNS_AT_ONCE + 1))
+    windows = sorted(world.window(back) for back in range(1, RUNS_AT_ONCE + 2))
     world.take_in(*windows)
     world.has_run(windows[0], status)
     assert world.requested() == [window.key for window in windows[1:RUNS_AT_ONCE]]
 
 
 def test_no_more_is_requested_while_the_bound_is_reached(world: World) -> None:
-    windows = sorted(world.window(back) for back in range(RUNS_AT_ONCE + 1))
+    windows = sorted(world.window(back) for back in range(1, RUNS_AT_ONCE + 2))
     world.take_in(*windows)
     for window in windows[:RUNS_AT_ONCE]:
         world.has_run(window, dg.DagsterRunStatus.STARTED)
@@ -172,7 +199,7 @@ def test_no_more_is_requested_while_the_bound_is_reached(world: World) -> None:
 
 
 def test_a_backfill_by_hand_takes_no_place_from_live_windows(world: World) -> None:
-    live = [world.window(back) for back in range(RUNS_AT_ONCE)]
+    live = [world.window(back) for back in range(1, RUNS_AT_ONCE + 1)]
     world.take_in(*live)
     for back in range(20, 20 + 4 * RUNS_AT_ONCE):
         world.is_backfilled(world.window(back))
@@ -190,7 +217,7 @@ def test_a_window_whose_run_failed_pauses(world: World) -> None:
     world.has_run(other, dg.DagsterRunStatus.STARTED)
     result = world.tick()
     assert not result.run_requests
-    assert "1 pause after a failed run" in str(result.skip_reason)
+    assert "1 of them run, the others wait for a place or after a failed run" in str(result.skip_reason)
 
 
 def test_a_run_that_failed_long_ago_holds_nothing_up(world: World) -> None:
@@ -206,6 +233,67 @@ def test_what_landed_since_a_failure_is_another_due_and_does_not_pause(world: Wo
     assert world.requested() == []
     world.take_in(world.window(2))
     assert world.requested() == [world.window(2).key]
+
+
+def test_the_open_window_has_a_run_that_takes_in_for_all(attended: World) -> None:
+    (request,) = attended.tick().run_requests or []
+    assert request.tags[PARTITION_TAG] == attended.window(-1).key
+    assert (request.tags[DUE_TAG], request.tags[LANE_TAG], request.tags["dagster/priority"]) == (
+        OPEN, "live", "10",
+    )  # fmt: skip
+    attended.has_run(attended.window(-1), dg.DagsterRunStatus.STARTED, OPEN, silt__lane="live")
+    assert attended.requested() == []
+
+
+def test_a_lead_shorter_than_the_window_waits_for_its_time(tmp_path: Path, contract: Contract) -> None:
+    world = World(tmp_path, contract, lead_seconds=0.001)
+    with world.instance:
+        assert world.requested() == [world.window(0).key]
+
+
+def test_while_the_open_window_cannot_be_attended_a_due_one_takes_in(attended: World) -> None:
+    attended.has_run(attended.window(-1), dg.DagsterRunStatus.STARTED, OPEN, silt__lane="live")
+    attended.instance.report_run_failed(attended.instance.get_runs()[0])
+    assert attended.requested() == [attended.window(0).key]
+
+
+def test_the_newest_windows_find_a_place_beside_any_catching_up(attended: World) -> None:
+    for back in range(1, RUNS_AT_ONCE + 1):
+        attended.has_run(attended.window(back + 5), dg.DagsterRunStatus.STARTED)
+    attended.take_in(attended.window(0), attended.window(1))
+    assert attended.requested() == [attended.window(-1).key, attended.window(0).key]
+
+
+def test_a_run_whose_process_is_gone_is_reported_and_its_window_requested_later(world: World) -> None:
+    gone, other = world.window(2), world.window(1)
+    world.take_in(gone, other)
+    mark = f"{socket.gethostname()}/{os.getpid()}/"
+    created = f"{psutil.Process().create_time():.2f}"
+    world.has_run(other, dg.DagsterRunStatus.STARTED, silt__process=mark + created)
+    world.has_run(gone, dg.DagsterRunStatus.STARTED, silt__process=mark + "1.00")
+    assert world.requested() == []  # a failed run pauses
+    statuses = {run.tags[PARTITION_TAG]: run.status for run in world.instance.get_runs()}
+    assert statuses == {gone.key: dg.DagsterRunStatus.FAILURE, other.key: dg.DagsterRunStatus.STARTED}
+
+
+def test_a_run_on_another_machine_is_not_judged(world: World) -> None:
+    world.take_in(world.window(2))
+    world.has_run(world.window(2), dg.DagsterRunStatus.STARTED, silt__process="elsewhere/1/1.00")
+    assert world.requested() == []
+    assert world.instance.get_runs()[0].status == dg.DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize(("kind", "requested"), [("permanent", False), ("transient", True)])
+def test_a_window_that_failed_too_often_is_left_to_a_person_unless_the_world_was_away(
+    world: World, kind: str, requested: bool
+) -> None:
+    window = world.window(2)
+    world.take_in(window)
+    for _ in range(MOST_FAILURES):
+        world.has_run(window, dg.DagsterRunStatus.FAILURE, silt__failure=kind)
+    assert world.requested() == ([window.key] if requested else [])
+    world.take_in(window)
+    assert world.requested() == [window.key]
 
 
 def test_a_late_record_makes_just_its_home_due_again(world: World) -> None:

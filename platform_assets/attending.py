@@ -1,0 +1,70 @@
+"""Attending: until its window closes, the open window's run takes the topic in and gets ready."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from platform_assets.run import Platform
+from platform_assets.spark_session import SparkConnectResource
+from resources.errors import TransientError
+from resources.ledger import Intake
+from resources.windows import Window
+
+PREPARE = timedelta(seconds=20)
+"""So long before the close the run connects to Spark; earlier it would hold what others could use."""
+TAIL = timedelta(seconds=1)
+"""So long before the close is the last intake before it: little is left to be taken in afterwards."""
+
+
+def attend(
+    context: dg.AssetExecutionContext, platform: Platform, spark: SparkConnectResource, window: Window
+) -> None:
+    """Take the topic in every ``SILT_INTAKE_SECONDS`` until the window closes; connect to Spark in time.
+
+    A broker or a Spark server that is away is asked again: nothing is lost before the close.
+    """
+    close = platform.grid.close(window)
+    every = timedelta(seconds=platform.settings.intake_seconds)
+    context.log.info(f"The window closes in {_until(close):.0f} s: attending it.")
+    ready = False
+    while (now := datetime.now(UTC)) < close:
+        _take_in(context, platform)
+        if not ready and now >= close - PREPARE:
+            ready = _prepare(context, spark, close)
+        intakes_left = (close - TAIL - now) // every
+        planned = [close - TAIL - intakes_left * every, close - PREPARE, close]
+        _sleep(min(moment for moment in planned if moment > now))
+
+
+def log_intakes(context: dg.AssetExecutionContext, taken: list[Intake]) -> None:
+    """Say in the run's log what was read."""
+    for intake in taken:
+        spans = ", ".join(f"{p}: [{span.start}, {span.end})" for p, span in sorted(intake.spans.items()))
+        end = "to the topic's end" if intake.caught_up else "a chunk"
+        context.log.info(f"Intake {intake.number}: offsets {spans}, {end}.")
+
+
+def _take_in(context: dg.AssetExecutionContext, platform: Platform) -> None:
+    try:
+        log_intakes(context, platform.taker.take_new())
+    except TransientError as error:
+        context.log.warning(f"{error} Trying again until the window closes.")
+
+
+def _prepare(context: dg.AssetExecutionContext, spark: SparkConnectResource, close: datetime) -> bool:
+    try:
+        spark.prepare()
+    except TransientError as error:
+        context.log.warning(str(error))
+        return False
+    context.log.info(f"Ready {_until(close):.1f} s before the close: the topic is read, Spark connected.")
+    return True
+
+
+def _until(moment: datetime) -> float:
+    return (moment - datetime.now(UTC)).total_seconds()
+
+
+def _sleep(moment: datetime) -> None:
+    time.sleep(max(0.0, _until(moment)))
