@@ -10,7 +10,7 @@ FIND_PYTHON = for python in python3.13 python3.12 python3.11 python3 python; do 
 		echo "Silt needs Python 3.11 or newer, and none is on PATH: install one (with its venv module)." >&2; exit 2; \
 	fi
 
-.PHONY: up test check env lock
+.PHONY: up test check env lock latency backlog
 
 up: env
 	@exec .venv/bin/silt up
@@ -23,6 +23,14 @@ check: env
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
+
+# From a window's close to its answer over HTTP: half an hour, on a stack of its own.
+latency: env
+	@exec $(PYTHON) -m bench.latency
+
+# 300 windows that were produced while the stack was off: a quarter of an hour, on a stack of its own.
+backlog: env
+	@exec $(PYTHON) -m bench.backlog
 
 env: $(STAMP)
 

@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -85,6 +86,20 @@ class Stack:
         )  # fmt: skip
         assert done.returncode == 0, f"silt {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[None]:
+        """A `silt` command that runs beside the stack within the block, ended as a person does."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *arguments],
+            env=self._process_environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            yield
+            assert process.poll() is None, f"silt {' '.join(arguments)} ended by itself"
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=20)
 
     def start(self, *arguments: str) -> None:
         """Start `silt up` or `silt broker`, and wait until it says that all is ready."""

@@ -1,0 +1,1 @@
+"""What Silt promises in seconds, measured on a real stack."""
