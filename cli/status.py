@@ -12,9 +12,9 @@ from resources.contract import load_contract
 from resources.due import covered_intakes, due_windows
 from resources.errors import SiltError
 from resources.intake import Taker
+from resources.intakes import Intakes
 from resources.kafka import TopicState
 from resources.lake import Lake
-from resources.ledger import Intake, ends
 from resources.overview import STATES, window_rows, window_states
 from resources.settings import Settings, load_settings
 
@@ -38,22 +38,20 @@ def command() -> None:
     _show_runs(console, settings)
 
 
-def _show_topic(console: Console, name: str, state: TopicState, intakes: list[Intake]) -> None:
-    read = ends(intakes)
-    marks = {p: span.watermark for intake in intakes for p, span in intake.spans.items()}
-    missing = sum(span.missing for intake in intakes for span in intake.spans.values())
+def _show_topic(console: Console, name: str, state: TopicState, intakes: Intakes) -> None:
     table = Table("partition", "read to", "end", "lag", "watermark (UTC)", box=None, pad_edge=False)
     for partition, end in state.end.items():
-        at = read.get(partition, state.low[partition])
-        mark = marks.get(partition)
+        span = intakes.spans().get(partition)
+        at = span.end if span else state.low[partition]
+        mark = span.watermark if span else None
         table.add_row(
             str(partition), str(at), str(end), str(end - at), f"{mark:%Y-%m-%d %H:%M:%S}" if mark else "none"
         )
-    console.print(f"topic {name}: {len(intakes)} intakes, {missing} offsets missing", style="bold")
+    console.print(f"topic {name}: {intakes.last} intakes, {intakes.missing} offsets missing", style="bold")
     console.print(table)
 
 
-def _show_windows(console: Console, settings: Settings, lake: Lake, intakes: list[Intake]) -> None:
+def _show_windows(console: Console, settings: Settings, lake: Lake, intakes: Intakes) -> None:
     now, floor, rows = datetime.now(UTC), lake.floor(), window_rows(lake)
     due = due_windows(intakes, covered_intakes(lake), settings.grid, floor, now)
     states = window_states(intakes, rows, due, settings.grid, floor, now)

@@ -9,7 +9,10 @@ from platform_assets.partitions import Partitions
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from resources.batch import select
-from resources.ledger import Intake
+from resources.intakes import Intake
+
+SHOWN = 50
+"""So many intakes of a window at most are listed in its metadata."""
 
 
 def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
@@ -37,7 +40,7 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
                     "missing offsets": sum(s.missing for i in taken for s in i.spans.values()),
                     "revision": batch.revision,
                     "last intake": batch.covered,
-                    "offsets": dg.MetadataValue.md(_offsets(intakes, window.key)),
+                    "offsets": dg.MetadataValue.md(_offsets(intakes.latest_for(window, SHOWN))),
                     "digest": batch.digest,
                 }
             )
@@ -45,11 +48,10 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
     return kafka_batch
 
 
-def _offsets(intakes: list[Intake], window: str) -> str:
+def _offsets(intakes: list[Intake]) -> str:
     rows = [
         f"| {intake.number} | {p} | {span.start} | {span.end} | {span.missing} |"
         for intake in intakes
-        if intake.landed.get(window)
         for p, span in sorted(intake.spans.items())
     ]
     return "\n".join(

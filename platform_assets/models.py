@@ -15,7 +15,6 @@ from platform_assets.training.mllib import Profile, Training, in_order, profile,
 from resources.batch import Batch
 from resources.cluster_model import ClusterModel
 from resources.errors import LakeError
-from resources.ledger import attempts_with
 from resources.spark import selected_records, suit_size
 from resources.tables import TABLES
 
@@ -57,7 +56,7 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
 def batch_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> DataFrame:
     """A batch's records as a Spark frame, the same for all assets of a run; there is at least one."""
     window = batch.window
-    attempts = attempts_with(platform.taker.ledger.intakes(), window, batch.covered)
+    attempts = platform.taker.ledger.intakes().attempts_with(window, batch.covered)
     files = platform.lake.window_files("records", window).files
 
     def select(session: SparkSession) -> DataFrame:

@@ -1,15 +1,15 @@
 """A window's batch: the selection of landed records, its digest and its revision."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import polars as pl
 
 from resources.contract import Contract
 from resources.errors import LakeError
+from resources.intakes import Intakes
 from resources.lake import Lake
-from resources.ledger import Intake, attempts_with, first_to_reach
 from resources.tables import TABLES
 from resources.windows import Grid, Window
 
@@ -60,7 +60,7 @@ class Batch:
         }
 
 
-def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: Sequence[Intake]) -> Batch:
+def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: Intakes) -> Batch:
     """Select a window's records among all that the intakes landed, and write the batch's row.
 
     Of several records with one id the latest counts, by event time, Kafka partition, offset.
@@ -69,18 +69,18 @@ def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: 
     kept = rows.sort("event_time", "kafka_partition", "kafka_offset").unique(
         "record_id", keep="last", maintain_order=True
     )
-    digest = _digest(kept, intakes[-1].topic_id, contract.version)
-    reached = first_to_reach(intakes, grid.close(window)) or len(intakes)
+    digest = _digest(kept, intakes[intakes.last].topic_id, contract.version)
+    reached = intakes.first_to_reach(grid.close(window), datetime.now(UTC)) or intakes.last
     batch = Batch(
         window=window,
         revision=_revision(lake, window, digest),
         digest=digest,
-        covered=len(intakes),
+        covered=intakes.last,
         contract_version=contract.version,
         records=kept.height,
         late=rows.filter(pl.col("intake") > reached).height,
         duplicates=rows.height - kept.height,
-        dead_letters=sum(intake.refused.get(window.key, 0) for intake in intakes),
+        dead_letters=intakes.dead_letters(window),
         missing=0,
     )
     row = pl.DataFrame([batch.answer() | batch.counts()], schema=dict(TABLES["kafka_batch"].schema))
@@ -88,9 +88,9 @@ def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: 
     return batch
 
 
-def landed(lake: Lake, window: Window, intakes: Sequence[Intake]) -> pl.DataFrame:
+def landed(lake: Lake, window: Window, intakes: Intakes) -> pl.DataFrame:
     """Id, event time and place of a window's records that the intakes name, without the too late ones."""
-    attempts = attempts_with(intakes, window, len(intakes))
+    attempts = intakes.attempts_with(window, intakes.last)
     return (
         lake.read_window("records", window)
         .filter(~pl.col("too_late") & pl.col("attempt").is_in(attempts))

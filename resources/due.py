@@ -1,13 +1,13 @@
 """What is due: the closed windows whose published answer does not cover what has landed for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 
+from resources.intakes import Intakes
 from resources.lake import Lake
-from resources.ledger import Intake, latest_per_window, reach, reaches
 from resources.windows import Grid, Window
 
 
@@ -29,7 +29,7 @@ class Due:
 
 
 def due_windows(
-    intakes: Sequence[Intake], covered: Mapping[str, int], grid: Grid, floor: datetime, now: datetime
+    intakes: Intakes, covered: Mapping[str, int], grid: Grid, floor: datetime, now: datetime
 ) -> list[Due]:
     """The due windows at ``now``, oldest first.
 
@@ -39,28 +39,30 @@ def due_windows(
     Args:
         covered: per window key, the last intake that its published answer covers.
     """
-    newest = grid.newest_closed(now)
-    due = []
-    for key, intake in latest_per_window(intakes).items():
-        window = grid.window(key)
-        reached = reaches(intakes, grid.close(window))
-        if floor <= window.start and window <= newest and reached and intake > covered.get(key, 0):
-            due.append(Due(window, intake))
-    if not reaches(intakes, grid.close(newest)):
-        due.append(Due(_first_unreached(intakes, grid, floor, newest), 0))
+    newest, read_to = grid.newest_closed(now), intakes.reach(now)
+    reached = min(newest, grid.newest_closed(read_to)) if read_to else None
+    oldest = grid.home(floor)
+    first, last = oldest.key, reached.key if reached else ""
+    due = [
+        Due(grid.window(key), intake)
+        for key, intake in intakes.latest_per_window().items()
+        if first <= key <= last and intake > covered.get(key, 0)
+    ]
+    if reached != newest:
+        due.append(Due(max(reached.step(1), oldest) if reached else newest, 0))
     return sorted(due)
 
 
 def passed_without_record(
-    intakes: Sequence[Intake], covered: Mapping[str, int], grid: Grid, after: Window | None
+    intakes: Intakes, covered: Mapping[str, int], grid: Grid, after: Window | None, now: datetime
 ) -> list[Window]:
     """The empty windows: closed, read past by the ledger, with no record and no run, oldest first.
 
     Args:
         after: only later ones; None: those after the first window with a record.
     """
-    read_to = reach(intakes)
-    known = latest_per_window(intakes)
+    read_to = intakes.reach(now)
+    known = intakes.latest_per_window()
     if after is None and known:
         after = grid.window(min(known))
     if read_to is None or after is None:
@@ -73,10 +75,3 @@ def covered_intakes(lake: Lake) -> dict[str, int]:
     """Per window key, the last intake that its published answer covers."""
     rows = lake.read("windows", ["window", "covered", "state"]).filter(pl.col("state").is_not_null())
     return dict(zip(rows["window"], rows["covered"], strict=True))
-
-
-def _first_unreached(intakes: Sequence[Intake], grid: Grid, floor: datetime, newest: Window) -> Window:
-    read_to = reach(intakes)
-    if read_to is None:
-        return newest
-    return max(grid.home(read_to - grid.grace), grid.home(floor))

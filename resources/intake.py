@@ -3,17 +3,18 @@
 import logging
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from resources.contract import Contract
-from resources.errors import LogError, TransientError
+from resources.errors import TransientError
+from resources.intakes import Intake, Intakes, Span
 from resources.kafka import BoundedRead, Topic, TopicState
 from resources.lake import Lake
 from resources.landing import Landing
-from resources.ledger import Intake, Ledger, Span, ends, reaches
+from resources.ledger import Ledger
+from resources.reset import check_topic
 from resources.settings import Settings
 
 CHUNK_BYTES = 64 * 1024 * 1024
@@ -47,7 +48,7 @@ class Taker:
         """
         taken: list[Intake] = []
         lost = 0
-        while not reaches(self.ledger.intakes(), close):
+        while not self.ledger.intakes().reaches(close, datetime.now(UTC)):
             _wait_for(close)
             intake = self.take()
             if intake:
@@ -89,7 +90,7 @@ class Taker:
         before = self.ledger.intakes()
         taken_at = datetime.now(UTC)
         state = self.topic.state()
-        _check_topic(self.topic.name, state, before)
+        check_topic(self.topic.name, state, before)
         return Attempt(self, before, state, taken_at)
 
 
@@ -100,8 +101,8 @@ class Attempt:
     counts if and only if it was entered.
     """
 
-    def __init__(self, taker: Taker, before: Sequence[Intake], state: TopicState, taken_at: datetime) -> None:
-        self.number = len(before) + 1
+    def __init__(self, taker: Taker, before: Intakes, state: TopicState, taken_at: datetime) -> None:
+        self.number = before.last + 1
         self.id = str(uuid.uuid4())
         self.taken_at = taken_at
         self._taker = taker
@@ -137,8 +138,8 @@ class Attempt:
         return entered
 
     def _choose_starts(self) -> dict[int, int]:
-        known, state = ends(self._before), self._state
-        earliest = self._before or self._taker.settings.start_from == "earliest"
+        known, state = self._before.ends(), self._state
+        earliest = self._before.last or self._taker.settings.start_from == "earliest"
         first = state.low if earliest else state.end
         return {partition: known.get(partition, first[partition]) for partition in state.end}
 
@@ -171,8 +172,8 @@ class Attempt:
 
     def _span(self, partition: int) -> Span:
         start, low = self._starts[partition], self._state.low[partition]
-        known = [row.spans[partition] for row in self._before if partition in row.spans]
-        mark, stamp = (known[-1].watermark, known[-1].last_timestamp) if known else (None, None)
+        known = self._before.spans().get(partition)
+        mark, stamp = (known.watermark, known.last_timestamp) if known else (None, None)
         first, last = self._landing.stamps.get(partition, (None, None))
         span = Span(
             partition=partition,
@@ -193,27 +194,10 @@ class Attempt:
             "they were read; the ledger counts them as missing.",
             self._taker.topic.name, span.partition, span.start, span.start + span.missing - 1,
         )  # fmt: skip
-        knew = next(row.taken_at for row in self._before if span.partition in row.spans)
-        around = (last or knew, first or self.taken_at)
+        around = (last or self._before.first_to_know(span.partition), first or self.taken_at)
         return replace(span, missing_from=min(around), missing_to=max(around))
 
 
 def _wait_for(close: datetime) -> None:
     while (left := (close - datetime.now(UTC)).total_seconds()) > 0:
         time.sleep(left)
-
-
-def _check_topic(name: str, state: TopicState, before: Sequence[Intake]) -> None:
-    if not before:
-        return
-    if before[-1].topic_id != state.id:
-        raise LogError(
-            f"Topic {name} was deleted and created again: its id is {state.id}, the ledger has read "
-            f"{before[-1].topic_id}. Start with an empty SILT_HOME or SILT_LAKE_URI, or restore the topic."
-        )
-    for partition, end in ends(before).items():
-        if state.end.get(partition, -1) < end:
-            raise LogError(
-                f"Topic {name}, partition {partition} ends at offset {state.end.get(partition)}, and the "
-                f"ledger has read to {end}: the broker lost messages. Restore the topic's log."
-            )

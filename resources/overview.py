@@ -5,15 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from resources.due import Due
+from resources.intakes import Intakes
 from resources.lake import Lake
-from resources.ledger import Intake, reaches
 from resources.windows import Grid
 
 STATES = ("open", "due", "failed", "published", "too-few", "empty")
 
 
 def window_states(
-    intakes: Sequence[Intake],
+    intakes: Intakes,
     rows: Mapping[str, Mapping[str, Any]],
     due: Sequence[Due],
     grid: Grid,
@@ -30,8 +30,9 @@ def window_states(
     """
     open_window = grid.home(now)
     due_keys = {item.window.key for item in due}
-    known = [key for intake in intakes for key, count in intake.landed.items() if count]
+    known = intakes.latest_per_window()
     first = max(grid.home(floor), grid.window(min([*known, *due_keys, open_window.key])))
+    read_to = intakes.reach(now)
     states = {}
     for window in grid.between(first, open_window):
         row = rows.get(window.key, {})
@@ -42,7 +43,7 @@ def window_states(
         elif row.get("state"):
             state = row["state"]
         else:
-            state = "empty" if reaches(intakes, grid.close(window)) else "due"
+            state = "empty" if read_to and read_to >= grid.close(window) else "due"
         states[window.key] = state
     return states
 

@@ -18,9 +18,9 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from resources.contract import Contract, load_contract
 from resources.errors import SiltError
 from resources.intake import Taker
+from resources.intakes import Intake, Span
 from resources.kafka import Topic, TopicState
 from resources.lake import Lake
-from resources.ledger import Intake, Span
 from resources.settings import Settings
 from resources.tables import TABLES
 from resources.windows import Grid, Window

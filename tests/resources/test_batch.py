@@ -13,8 +13,8 @@ from deltalake import DeltaTable
 from resources.batch import Batch, check_current, landed, read_batch, select
 from resources.contract import Contract
 from resources.errors import LakeError
+from resources.intakes import Intake, Intakes
 from resources.lake import Lake
-from resources.ledger import Intake
 from resources.publication import publish
 from resources.windows import Window
 from tests.resources.conftest import FIRST, GRID, NOW, contract_with, intake, landed_rows
@@ -36,7 +36,7 @@ def land(lake: Lake, number: int, places: Places, **more: object) -> Intake:
 
 
 def select_first(lake: Lake, contract: Contract, intakes: Sequence[Intake]) -> Batch:
-    return select(lake, contract, GRID, FIRST, intakes)
+    return select(lake, contract, GRID, FIRST, Intakes.of(intakes))
 
 
 def new_lake(folder: Path) -> Lake:
@@ -67,7 +67,7 @@ def test_only_the_windows_own_records_that_the_ledger_names_are_selected(
     land(lake, 2, [(0, 2)])  # its attempt is not in the ledger
     lake.append("records", landed_rows(FIRST.step(1), 1, [(0, 3)]))
     lake.append("records", landed_rows(FIRST, 1, [(0, 4)], too_late=True))
-    assert landed(lake, FIRST, [first])["kafka_offset"].sort().to_list() == [0, 1]
+    assert landed(lake, FIRST, Intakes.of([first]))["kafka_offset"].sort().to_list() == [0, 1]
     assert select_first(lake, contract, [first]).records == 2
 
 
@@ -230,7 +230,7 @@ def test_windows_do_not_share_revisions(lake: Lake, contract: Contract) -> None:
     neighbour = FIRST.step(1)
     lake.append("records", landed_rows(neighbour, 2, [(0, 1)]))
     rows.append(named(2, 1, neighbour))
-    assert select(lake, contract, GRID, neighbour, rows).revision == 1
+    assert select(lake, contract, GRID, neighbour, Intakes.of(rows)).revision == 1
     assert select_first(lake, contract, rows).revision == 1
 
 

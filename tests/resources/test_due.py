@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from resources.due import Due, covered_intakes, due_windows
+from resources.intakes import Intake, Intakes
 from resources.lake import Lake
-from resources.ledger import Intake
 from resources.windows import Window
 from tests.resources.conftest import FIRST, GRID, intake, window_row
 
@@ -87,8 +87,10 @@ CASES: dict[str, Case] = {
         {},
         [Due(W[1], 1), Due(W[2], 0)],
     ),
-    "an intake whose clock runs ahead makes no open window due": Case(
-        [intake(1, at(W[5]), {W[3].key: 5, W[4].key: 5})], {}, [Due(W[3], 1)]
+    "an intake whose clock lies ahead of ours reaches no close": Case(
+        [intake(1, at(W[2]), {W[2].key: 5}), intake(2, at(W[5]), {W[3].key: 5, W[4].key: 5})],
+        {},
+        [Due(W[2], 1), Due(W[3], 0)],
     ),
     "a window closes with its grace": Case(
         [intake(1, at(W[2]), {W[3].key: 5})], {}, [], now=GRID.close(W[3]) - SECOND / 1000
@@ -99,7 +101,7 @@ CASES: dict[str, Case] = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_due(case: Case) -> None:
-    assert due_windows(case.intakes, case.covered, GRID, case.floor, case.now) == list(case.due)
+    assert due_windows(Intakes.of(case.intakes), case.covered, GRID, case.floor, case.now) == list(case.due)
 
 
 def test_only_a_window_that_the_ledger_does_not_reach_takes_in() -> None:
@@ -126,7 +128,7 @@ def test_working_off_what_is_due_ends_with_nothing_due_and_every_record_covered(
     now = history[-1].taken_at + timedelta(seconds=draw.uniform(0, 900))
     covered: dict[str, int] = {}
     for _ in range(100):
-        due = due_windows(history, covered, GRID, FLOOR, now)
+        due = due_windows(Intakes.of(history), covered, GRID, FLOOR, now)
         assert due == sorted(due)
         assert len({item.window for item in due}) == len(due)
         if not due:

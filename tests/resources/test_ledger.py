@@ -7,24 +7,11 @@ from deltalake import DeltaTable
 
 from resources.errors import LakeError
 from resources.lake import Lake
-from resources.ledger import (
-    Ledger,
-    attempts_with,
-    ends,
-    first_to_reach,
-    latest_per_window,
-    reach,
-    reaches,
-)
-from tests.resources.conftest import FIRST, NOW, intake, ledger_row, span
+from resources.ledger import Ledger
+from tests.resources.conftest import FIRST, NOW, ledger_row
 
 MINUTE = timedelta(minutes=1)
 NEXT = FIRST.step(1)
-CHUNKS = [
-    intake(1, NOW, {FIRST.key: 5}, caught_up=False, spans={0: span(0, 5), 1: span(0, 2)}),
-    intake(2, NOW + MINUTE, {FIRST.key: 1, NEXT.key: 0}, spans={0: span(5, 6), 1: span(2, 2)}),
-    intake(3, NOW + 2 * MINUTE, {NEXT.key: 2}, caught_up=False, spans={0: span(6, 8), 1: span(2, 2)}),
-]
 
 
 def enter(lake: Lake, *numbers: int) -> None:
@@ -32,17 +19,17 @@ def enter(lake: Lake, *numbers: int) -> None:
         assert lake.insert_once("ledger", "number", ledger_row(number))
 
 
-def test_an_empty_ledger_reaches_nothing(lake: Lake) -> None:
-    assert Ledger(lake, 5, "id").intakes() == []
-    assert reach([]) is None
-    assert not reaches([], NOW)
-    assert ends([]) == {}
-    assert first_to_reach([], NOW) is None
+def numbers(ledger: Ledger) -> list[int]:
+    return [row.number for row in ledger.intakes()]
+
+
+def test_an_empty_ledger_has_no_intakes(lake: Lake) -> None:
+    assert list(Ledger(lake, 5, "id").intakes()) == []
 
 
 def test_intakes_come_in_the_order_of_their_numbers(lake: Lake) -> None:
     enter(lake, 1, 2, 3)
-    assert [row.number for row in Ledger(lake, 5, "id").intakes()] == [1, 2, 3]
+    assert numbers(Ledger(lake, 5, "id")) == [1, 2, 3]
 
 
 def test_an_intake_is_read_back_as_it_was_entered(lake: Lake) -> None:
@@ -81,32 +68,81 @@ def test_a_reader_that_knows_a_part_sees_what_came_since(lake: Lake) -> None:
     enter(lake, 1, 2)
     assert len(ledger.intakes()) == 2
     enter(Lake(lake.uri), 3, 4)
-    assert [row.number for row in ledger.intakes()] == [1, 2, 3, 4]
-    assert [row.number for row in ledger.intakes()] == [1, 2, 3, 4]
+    assert numbers(ledger) == [1, 2, 3, 4]
+    assert numbers(ledger) == [1, 2, 3, 4]
 
 
 def test_compaction_of_the_ledger_changes_nothing(lake: Lake) -> None:
     ledger = Ledger(lake, 5, "id")
     enter(lake, 1, 2, 3)
-    known = ledger.intakes()
+    known = list(ledger.intakes())
     enter(lake, 4)
     DeltaTable(f"{lake.uri}/ledger").optimize.compact()  # what is new lies in one file with what is known
-    assert ledger.intakes()[:3] == known
-    assert [row.number for row in ledger.intakes()] == [1, 2, 3, 4]
-    assert Ledger(Lake(lake.uri), 5, "id").intakes() == ledger.intakes()
+    assert list(ledger.intakes())[:3] == known
+    assert numbers(ledger) == [1, 2, 3, 4]
+    assert list(Ledger(Lake(lake.uri), 5, "id").intakes()) == list(ledger.intakes())
 
 
-def test_what_a_caller_does_with_the_list_does_not_change_the_ledger(lake: Lake) -> None:
+def test_what_was_read_stays_as_it_was_when_more_is_entered(lake: Lake) -> None:
     ledger = Ledger(lake, 5, "id")
     enter(lake, 1)
-    ledger.intakes().clear()
-    assert len(ledger.intakes()) == 1
+    before = ledger.intakes()
+    enter(lake, 2)
+    assert (ledger.intakes().last, before.last, len(before)) == (2, 1, 1)
+
+
+def test_answers_that_grow_with_the_ledger_are_those_of_one_read_anew(lake: Lake) -> None:
+    ledger = Ledger(lake, 5, "id")
+    for number in range(1, 9):
+        window = FIRST.step(number % 3)
+        row = ledger_row(
+            number,
+            taken_at=NOW + number * MINUTE,
+            landed=[{"window": window.key, "records": number % 2, "too_late": 1}],
+            refused=[{"window": window.key, "reason": "null-value", "count": 2}],
+        )
+        assert lake.insert_once("ledger", "number", row)
+        known, anew = ledger.intakes(), Ledger(Lake(lake.uri), 5, "id").intakes()
+        assert known.latest_per_window() == anew.latest_per_window()
+        assert known.attempts_with(window, number) == anew.attempts_with(window, number)
+        assert known.dead_letters(window) == anew.dead_letters(window) > 0
+        assert known.reach(NOW + 60 * MINUTE) == anew.reach(NOW + 60 * MINUTE)
+    assert known.latest_per_window() == {FIRST.key: 3, FIRST.step(1).key: 7, FIRST.step(2).key: 5}
+
+
+def test_the_oldest_intakes_may_be_gone_by_retention(lake: Lake) -> None:
+    ledger = Ledger(lake, 5, "id")
+    enter(lake, 1, 2, 3, 4)
+    assert numbers(ledger) == [1, 2, 3, 4]
+    DeltaTable(f"{lake.uri}/ledger").delete("number < 3")
+    enter(lake, 5)
+    assert numbers(ledger) == [1, 2, 3, 4, 5]
+    fresh = Ledger(Lake(lake.uri), 5, "id").intakes()
+    assert [row.number for row in fresh] == [3, 4, 5]
+    assert (fresh.first, fresh.last, fresh[4].attempt) == (3, 5, "attempt-4")
+
+
+def test_a_number_that_retention_removed_is_never_given_again(lake: Lake) -> None:
+    enter(lake, 1, 2, 3)
+    DeltaTable(f"{lake.uri}/ledger").delete("number < 3")
+    row = ledger_row(2, "slept for weeks").row(0, named=True)
+    assert Ledger(lake, 5, "id").enter(row) is None
+    assert numbers(Ledger(lake, 5, "id")) == [3]
 
 
 def test_a_missing_intake_is_an_error(lake: Lake) -> None:
-    enter(lake, 1, 3)
+    enter(lake, 2, 4)
     with pytest.raises(LakeError, match="lacks an intake: restore the table"):
         Ledger(lake, 5, "id").intakes()
+
+
+def test_a_missing_intake_among_new_ones_is_an_error(lake: Lake) -> None:
+    ledger = Ledger(lake, 5, "id")
+    enter(lake, 1)
+    assert numbers(ledger) == [1]
+    enter(lake, 3)
+    with pytest.raises(LakeError, match="lacks an intake: restore the table"):
+        ledger.intakes()
 
 
 @pytest.mark.parametrize(
@@ -131,36 +167,3 @@ def test_a_wrong_setting_is_refused_at_every_reading(lake: Lake) -> None:
     for _ in range(2):
         with pytest.raises(LakeError, match="SILT_WINDOW_MINUTES"):
             ledger.intakes()
-
-
-def test_the_reach_is_the_clock_of_the_last_intake_that_caught_up() -> None:
-    assert reach(CHUNKS) == NOW + MINUTE
-    assert reaches(CHUNKS, NOW + MINUTE)
-    assert not reaches(CHUNKS, NOW + MINUTE + timedelta(microseconds=1))
-    assert reach(CHUNKS[:1]) is None
-
-
-def test_the_first_to_reach_an_instant_read_to_the_end_after_it() -> None:
-    more = [*CHUNKS, intake(4, NOW + 3 * MINUTE)]
-    assert first_to_reach(more, NOW - MINUTE) == 2
-    assert first_to_reach(more, NOW + MINUTE) == 2
-    assert first_to_reach(more, NOW + 2 * MINUTE) == 4
-    assert first_to_reach(more, NOW + 4 * MINUTE) is None
-
-
-def test_ends_are_where_the_next_intake_starts() -> None:
-    assert ends(CHUNKS) == {0: 8, 1: 2}
-    grown = [*CHUNKS, intake(4, NOW, spans={0: span(8, 9), 1: span(2, 3), 2: span(0, 4)})]
-    assert ends(grown) == {0: 9, 1: 3, 2: 4}
-
-
-def test_only_selected_records_make_an_intake_a_windows_latest() -> None:
-    assert latest_per_window(CHUNKS) == {FIRST.key: 2, NEXT.key: 3}
-    only_too_late = [*CHUNKS, intake(4, NOW, {FIRST.key: 0})]
-    assert latest_per_window(only_too_late) == latest_per_window(CHUNKS)
-
-
-def test_the_attempts_of_a_window_are_those_that_landed_records_for_it() -> None:
-    assert attempts_with(CHUNKS, FIRST, 3) == ["attempt-1", "attempt-2"]
-    assert attempts_with(CHUNKS, FIRST, 1) == ["attempt-1"]
-    assert attempts_with(CHUNKS, NEXT, 3) == ["attempt-3"]

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from resources.due import due_windows
+from resources.intakes import Intake, Intakes
 from resources.lake import Lake
-from resources.ledger import Intake
 from resources.overview import STATES, window_rows, window_states
 from tests.resources.conftest import FIRST, GRID, intake, window_row
 
@@ -19,8 +19,9 @@ def states(
     intakes: list[Intake], rows: dict[str, dict[str, Any]], now: datetime = NOW, floor: datetime = FLOOR
 ) -> dict[str, str]:
     covered = {key: row["covered"] for key, row in rows.items() if row.get("state")}
-    due = due_windows(intakes, covered, GRID, floor, now)
-    return window_states(intakes, rows, due, GRID, floor, now)
+    known = Intakes.of(intakes)
+    due = due_windows(known, covered, GRID, floor, now)
+    return window_states(known, rows, due, GRID, floor, now)
 
 
 def answer(state: str | None = "published", covered: int = 1, **more: Any) -> dict[str, Any]:

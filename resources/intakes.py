@@ -1,0 +1,222 @@
+"""What the ledger says: all intakes at one moment, kept in columns, and what follows from them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from resources.tables import TABLES
+from resources.windows import Window
+
+
+@dataclass(frozen=True)
+class Span:
+    """Offsets [start, end) of one Kafka partition, as one intake read them.
+
+    Attributes:
+        missing: how many of them the broker's retention took before they were read.
+        watermark: the latest event time of a record of this partition so far.
+        last_timestamp: the broker's, of the last message of this partition so far.
+        missing_from: the last timestamp known before what is missing.
+        missing_to: the first one known after it.
+    """
+
+    partition: int
+    start: int
+    end: int
+    missing: int
+    watermark: datetime | None
+    last_timestamp: datetime | None
+    missing_from: datetime | None
+    missing_to: datetime | None
+
+
+@dataclass(frozen=True)
+class Intake:
+    """One row of the ledger: a numbered, bounded read of the topic."""
+
+    number: int
+    attempt: str
+    kind: str
+    """``topic``, ``replay`` (of dead letters) or ``reset``."""
+    topic_id: str
+    taken_at: datetime
+    caught_up: bool
+    spans: Mapping[int, Span]
+    landed: Mapping[str, int]
+    """Records per window, without the too late ones."""
+    refused: Mapping[str, int]
+    """Dead letters per window of their timestamp."""
+
+
+class Intakes:
+    """All intakes up to the last one, a value: a reader that learns of more makes another.
+
+    Upkeep may have removed the oldest; every topic or reset row carries all partitions' spans.
+    """
+
+    def __init__(self, rows: pl.DataFrame | None = None) -> None:
+        """Args: rows of the ledger, in the order of their numbers, none left out."""
+        self._rows = pl.DataFrame(schema=dict(TABLES["ledger"].schema)) if rows is None else rows
+
+    def extended(self, rows: pl.DataFrame) -> "Intakes":
+        """These intakes, and those that follow them."""
+        if self._rows.is_empty():
+            return Intakes(rows)
+        more = Intakes(pl.concat([self._rows, rows.select(self._rows.columns)], rechunk=True))
+        for name in ("_landed", "_refused", "_replayed", "_gaps"):
+            if name in self.__dict__:  # what was worked out already is not worked out again
+                new = getattr(Intakes(rows), name)
+                more.__dict__[name] = pl.concat([getattr(self, name), new], rechunk=True)
+        return more
+
+    # ---- single intakes ----
+
+    def __len__(self) -> int:
+        return self._rows.height
+
+    def __iter__(self) -> Iterator[Intake]:
+        return map(_intake, self._rows.iter_rows(named=True))
+
+    def __getitem__(self, number: int) -> Intake:
+        """The intake with this number."""
+        return _intake(self._rows.row(number - self.first, named=True))
+
+    @property
+    def first(self) -> int:
+        """The lowest number that is kept; 1 where there is none."""
+        return int(self._rows["number"][0]) if len(self) else 1
+
+    @property
+    def last(self) -> int:
+        """The highest number; 0 where there is none."""
+        return int(self._rows["number"][-1]) if len(self) else 0
+
+    def latest_for(self, window: Window, limit: int) -> list[Intake]:
+        """The last ``limit`` intakes that landed records for a window."""
+        numbers = self._landed.filter(pl.col("window") == window.key)["number"].tail(limit)
+        return [self[number] for number in numbers]
+
+    # ---- how far the topic has been read ----
+
+    @cached_property
+    def newest_read(self) -> Intake | None:
+        """The last intake that says where the next one starts: a read of the topic, or a reset."""
+        read = self._rows.filter(pl.col("kind") != "replay").tail(1)
+        return _intake(read.row(0, named=True)) if read.height else None
+
+    def spans(self) -> Mapping[int, Span]:
+        """Per Kafka partition, the last span read."""
+        return self.newest_read.spans if self.newest_read else {}
+
+    def ends(self) -> dict[int, int]:
+        """Per Kafka partition, the offset at which the next intake starts."""
+        return {partition: span.end for partition, span in self.spans().items()}
+
+    def first_to_know(self, partition: int) -> datetime:
+        """When a Kafka partition was first there to be read; at least one intake knows it."""
+        partitions = pl.col("spans").list.eval(pl.element().struct.field("partition"))
+        known: datetime = self._rows.filter(partitions.list.contains(partition))["taken_at"][0]
+        return known
+
+    def reach(self, now: datetime) -> datetime | None:
+        """The instant up to which the topic has been read: the latest clock of an intake that caught up.
+
+        A clock may have been ahead and set back: none counts that lies after ``now``, or after a later
+        intake's.
+        """
+        clocks = self._clocks.filter(pl.col("clock") <= now)["clock"]
+        return clocks[-1] if len(clocks) else None
+
+    def reaches(self, close: datetime, now: datetime) -> bool:
+        """Whether the topic has been read to its end at or after ``close``."""
+        known = self.reach(now)
+        return known is not None and known >= close
+
+    def first_to_reach(self, close: datetime, now: datetime) -> int | None:
+        """The number of the first intake that read to the topic's end at or after ``close``."""
+        found = self._clocks.filter(pl.col("clock").is_between(close, now))["number"]
+        return int(found[0]) if len(found) else None
+
+    @cached_property
+    def _clocks(self) -> pl.DataFrame:
+        """Number and clock of the intakes that caught up. One follows the other: so must their clocks."""
+        clock = pl.col("taken_at").cum_min(reverse=True).alias("clock")
+        return self._rows.select("number", "caught_up", clock).filter("caught_up")
+
+    # ---- what landed for which window ----
+
+    def latest_per_window(self) -> dict[str, int]:
+        """Per window key, the number of the last intake that landed a record for it."""
+        latest = self._landed.group_by("window").agg(pl.col("number").max())
+        return dict(latest.iter_rows())
+
+    def attempts_with(self, window: Window, covered: int) -> list[str]:
+        """The attempts, up to intake ``covered``, that landed records for a window."""
+        mine = (pl.col("window") == window.key) & (pl.col("number") <= covered)
+        numbers = self._landed.filter(mine)["number"]
+        return self._rows["attempt"].gather(numbers - self.first).to_list()
+
+    def dead_letters(self, window: Window) -> int:
+        """The dead letters of a window that are still dead: no replay has landed them as records."""
+        mine = pl.col("window") == window.key
+        return int(self._refused.filter(mine)["count"].sum()) - self._replayed.filter(mine).height
+
+    @property
+    def missing(self) -> int:
+        """The offsets that the broker's retention took before they were read."""
+        return int(self._gaps["missing"].sum())
+
+    @cached_property
+    def _landed(self) -> pl.DataFrame:
+        return self._exploded("landed").filter(pl.col("records") > 0).select("number", "window")
+
+    @cached_property
+    def _refused(self) -> pl.DataFrame:
+        return self._exploded("refused")
+
+    @cached_property
+    def _replayed(self) -> pl.DataFrame:
+        return self._exploded("replayed")
+
+    @cached_property
+    def _gaps(self) -> pl.DataFrame:
+        return self._exploded("spans").filter(pl.col("missing") > 0)
+
+    def _exploded(self, column: str) -> pl.DataFrame:
+        filled = self._rows.select("number", column).filter(pl.col(column).list.len() > 0)
+        return filled.explode(column).unnest(column)
+
+    @classmethod
+    def of(cls, intakes: Iterable[Intake]) -> "Intakes":
+        """These intakes, as the ledger keeps them (of records and dead letters the counts alone)."""
+        rows = [
+            {
+                **vars(intake),
+                "spans": [vars(span) for span in intake.spans.values()],
+                "landed": [{"window": w, "records": n, "too_late": 0} for w, n in intake.landed.items()],
+                "refused": [{"window": w, "reason": "", "count": n} for w, n in intake.refused.items()],
+            }
+            for intake in intakes
+        ]
+        return cls(pl.DataFrame(rows, schema=dict(TABLES["ledger"].schema)))
+
+
+def _intake(row: Mapping[str, Any]) -> Intake:
+    refused: dict[str, int] = {}
+    for item in row["refused"]:
+        refused[item["window"]] = refused.get(item["window"], 0) + item["count"]
+    return Intake(
+        number=row["number"],
+        attempt=row["attempt"],
+        kind=row["kind"],
+        topic_id=row["topic_id"],
+        taken_at=row["taken_at"],
+        caught_up=row["caught_up"],
+        spans={span["partition"]: Span(**span) for span in row["spans"]},
+        landed={item["window"]: item["records"] for item in row["landed"]},
+        refused=refused,
+    )
