@@ -62,12 +62,12 @@ class DagsterUI:
     def runs(self, **tags: str) -> list[Run]:
         """The runs with these tags (``silt__window`` is ``silt/window``), newest first."""
         wanted = [{"key": key.replace("__", "/"), "value": value} for key, value in tags.items()]
-        return [_run(item) for item in self.ask(_RUNS, filter={"tags": wanted})["results"]]
+        return [as_run(item) for item in self.ask(_RUNS, filter={"tags": wanted})["results"]]
 
     def run(self, run_id: str) -> Run:
         """One run."""
         (found,) = self.ask(_RUNS, filter={"runIds": [run_id]})["results"]
-        return _run(found)
+        return as_run(found)
 
     def finished(self, run_id: str) -> Run:
         """A run, once it has ended."""
@@ -117,7 +117,8 @@ class DagsterUI:
         return self.runs(dagster__backfill=backfill)
 
 
-def _run(item: dict[str, Any]) -> Run:
+def as_run(item: dict[str, Any]) -> Run:
+    """A run, from the fields that the queries here ask for."""
     tags = {tag["key"]: tag["value"] for tag in item["tags"]}
     return Run(item["runId"], item["status"], tags, item["startTime"], item["endTime"])
 

@@ -1,0 +1,121 @@
+"""The faults. Each makes one happen, asserts that it did, counts it, and leaves the stack to recover."""
+
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+
+import psutil
+
+from local_stack.groups import marked, members
+from tests.e2e.dagster_ui import Run
+from tests.faults.messages import window_key
+from tests.faults.scene import Scene, assets, kill, leader, run_processes
+from tests.stacks import until
+
+Fault = Callable[[Scene], None]
+_PATIENCE = 120
+
+
+def kill_run(scene: Scene) -> None:
+    """kill -9 of the process that executes a window's run, at any instant of its life."""
+    until(lambda: run_processes(scene.home), _PATIENCE)
+    time.sleep(scene.random.uniform(0, 3))
+    until(lambda: run_processes(scene.home), _PATIENCE)
+    kill(scene.random.choice(run_processes(scene.home)))
+    scene.happened["kill -9 of a window's run"] += 1
+
+
+def kill_part(part: str, title: str, scene: Scene) -> None:
+    """kill -9 of a part of the stack with all its processes; the supervisor brings another."""
+    time.sleep(scene.random.uniform(0, 2))
+    pid = leader(scene.home, part)
+    assert pid, f"{part} does not run"
+    kill(psutil.Process(pid), members(pid))
+    scene.happened[f"kill -9 of {title}"] += 1
+    until(lambda: leader(scene.home, part) not in (None, pid), _PATIENCE)
+
+
+def kill_stack(scene: Scene) -> None:
+    """kill -9 of `silt up` and of everything that it started; then `silt up` again."""
+    process = scene.stack.process
+    assert process
+    kill(psutil.Process(process.pid), marked(scene.home))
+    process.wait()
+    scene.happened["kill -9 of the whole stack"] += 1
+    scene.stack.start("up", "--no-sample")
+
+
+def kill_crowded_stack(scene: Scene) -> None:
+    """The same, while more runs wait than there are slots."""
+    slots = scene.dagster.slots()
+    first = min(scene.past)
+    windows = [window_key(first + number * 60_000) for number in range(slots + 5)]
+    scene.dagster.start_backfill(["kafka_batch"], windows)
+    until(lambda: scene.dagster.waiting() > slots, _PATIENCE)
+    scene.happened["more runs waiting than slots, at that"] += 1
+    kill_stack(scene)
+
+
+def terminate_stack(scene: Scene) -> None:
+    """SIGTERM to `silt up`: it ends all it started, in time and in order; then `silt up` again."""
+    process = scene.stack.process
+    assert process
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0, "SIGTERM does not end the stack in order"
+    left = marked(scene.home)
+    assert not left, f"left running: {left}"
+    scene.happened["SIGTERM of the whole stack"] += 1
+    scene.stack.start("up", "--no-sample")
+
+
+def fill_disk(scene: Scene) -> None:
+    """The lake's disk is full until a run says so."""
+    since = time.time()
+    scene.disk.fill()
+    try:
+        until(lambda: _has_failed_for_space(scene, since), _PATIENCE)
+    finally:
+        scene.disk.free()
+    scene.happened["a full disk"] += 1
+
+
+def _has_failed_for_space(scene: Scene, since: float) -> bool:
+    scene.disk.fill()  # whoever freed some of it meanwhile
+    runs = scene.dagster.changed_since(since)
+    return any("No space left on device" in scene.dagster.said(run.id) for run in runs)
+
+
+def run_twice(scene: Scene) -> None:
+    """Two runs of one window by hand, at once."""
+    start = scene.random.choice(scene.past)
+    window = window_key(start)
+    runs = [scene.dagster.materialize(assets(start), window) for _ in range(2)]
+    until(lambda: _overlap(*(scene.dagster.run(run) for run in runs)), _PATIENCE)
+    scene.happened["two runs of one window at once"] += 1
+
+
+def _overlap(one: Run, other: Run) -> bool:
+    if not one.start or not other.start:
+        return False
+    return max(one.start, other.start) < min(one.end or time.time(), other.end or time.time())
+
+
+def backfill(scene: Scene) -> None:
+    """A backfill, by hand, of windows that records are being written to."""
+    starts = {scene.messages.late_home(round(1000 * time.time()) + ahead) for ahead in (0, 20_000)}
+    windows = [window_key(start) for start in sorted(starts)]
+    before = scene.producer.into(starts)
+    found = scene.dagster.start_backfill(["kafka_batch", "clustering_results", "cluster_stats"], windows)
+    until(lambda: any(run.start for run in scene.dagster.runs(dagster__backfill=found)), _PATIENCE)
+    until(lambda: scene.producer.into(starts) > before, _PATIENCE)
+    scene.happened["a backfill over what is being written"] += 1
+
+
+KILLS: dict[str, Fault] = {
+    "daemon": partial(kill_part, "daemon", "the daemon"),
+    "code": partial(kill_part, "code", "the code server"),
+    "broker": partial(kill_part, "broker", "the broker"),
+    "spark": partial(kill_part, "spark", "Spark Connect"),
+}

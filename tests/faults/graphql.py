@@ -1,0 +1,64 @@
+"""What the harness asks Dagster beyond what a person in front of the UI does."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.e2e.dagster_ui import DagsterUI, Run, as_run
+
+_RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results {
+    runId status startTime endTime tags { key value } } } } }"""
+_UNFINISHED = ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"]
+_SLOTS = "{ instance { runQueueConfig { maxConcurrentRuns } } }"
+_BACKFILLS = """{ partitionBackfillsOrError(limit: 200) { ... on PartitionBackfills { results {
+    id status } } } }"""
+_BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+_SAID = """query($run: ID!) { runOrError(runId: $run) { ... on Run { eventConnection { events {
+    ... on MessageEvent { message } ... on ErrorEvent { error { message causes { message } } } } } } } }"""
+
+
+class Dagster(DagsterUI):
+    """Dagster of one stack, over GraphQL."""
+
+    def unfinished(self) -> list[Run]:
+        """All runs that wait or run."""
+        return self._filtered(statuses=_UNFINISHED)
+
+    def waiting(self) -> int:
+        """How many runs wait for a slot."""
+        return len(self._filtered(statuses=["QUEUED"]))
+
+    def changed_since(self, moment: float) -> list[Run]:
+        """The runs of which anything was heard since a moment, in seconds since the epoch."""
+        return self._filtered(updatedAfter=moment)
+
+    def slots(self) -> int:
+        """So many runs may be in progress at once."""
+        return int(self.ask(_SLOTS)["runQueueConfig"]["maxConcurrentRuns"])
+
+    def said(self, run: str) -> str:
+        """All messages and errors of a run."""
+        events = self.ask(_SAID, run=run)["eventConnection"]["events"]
+        return "\n".join(text for event in events for text in _texts(event))
+
+    def start_backfill(self, assets: Sequence[str], windows: Sequence[str]) -> str:
+        """Launch a backfill, as the UI does; its id."""
+        selection = [{"path": [asset]} for asset in assets]
+        params = {"partitionNames": list(windows), "assetSelection": selection}
+        answer = self.ask(_BACKFILL, params=params)
+        assert answer["__typename"] == "LaunchBackfillSuccess", answer
+        return str(answer["backfillId"])
+
+    def backfills_in_progress(self) -> int:
+        """How many backfills have not ended."""
+        found = self.ask(_BACKFILLS)["results"]
+        return sum(item["status"] in ("REQUESTED", "CANCELING", "FAILING") for item in found)
+
+    def _filtered(self, **wanted: Any) -> list[Run]:
+        return [as_run(item) for item in self.ask(_RUNS, filter=wanted)["results"]]
+
+
+def _texts(event: dict[str, Any]) -> list[str]:
+    error = event.get("error") or {}
+    causes = [cause["message"] for cause in error.get("causes", [])]
+    return [text for text in (event.get("message"), error.get("message"), *causes) if text]
