@@ -1,10 +1,8 @@
 """``python -m bench.late_record``: a record 20 minutes late, and what was written because of it."""
 
 import json
-import re
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,8 +16,8 @@ from tests.stacks import Stack, until
 SECONDS = 30.0
 _LATE = timedelta(minutes=20)
 _RECORDS = 60
-_OF_A_WINDOW = ("kafka_batch", "models", "clustering_results", "cluster_stats", "windows")
-_KEY = re.compile(r"\d{4}-\d\d-\d\dT\d{4}Z")
+_CALM_SECONDS = 10.0
+"""What else would be written because of the record is written within so many seconds."""
 
 
 @click.command()
@@ -41,25 +39,19 @@ def main() -> None:
 
 
 def _late(stack: Stack, home: Window) -> bool:
-    published = set(stack.lake.read("windows", ["window", "revision"]).drop_nulls()["window"])
-    before = {name: stack.lake.table(name).version() for name in _OF_A_WINDOW}
+    published, before = stack.published(), stack.versions()
     late = _send(stack, home, 1, 1)[0]["Unique id"]
     sent = datetime.now(UTC)
     path = f"/api/clustering-results?window={home.key}&limit=1000"
     until(lambda: _revision(stack.get(path), late) == 2)
-    kept = within(
-        "a record 20 minutes late, to revision 2", (datetime.now(UTC) - sent).total_seconds(), SECONDS
-    )
-    time.sleep(5)  # nothing else shall follow either
-    for name in _OF_A_WINDOW:
-        written = set(_written(stack, name, before[name]))
-        others = written & published - {home.key}
-        click.echo(
-            f"{name}: versions {before[name] + 1} to {stack.lake.table(name).version()} wrote "
-            f"{', '.join(sorted(written))}{f'  MISSED: {sorted(others)}' if others else ''}"
-        )
-        kept = kept and home.key in written and not others
-    return kept
+    seconds = (datetime.now(UTC) - sent).total_seconds()
+    time.sleep(_CALM_SECONDS)
+    written = stack.written_since(before)
+    for name, keys in written.items():
+        click.echo(f"{name}: from version {before[name] + 1} on, {', '.join(sorted(keys))} were written")
+    others = set().union(*written.values()) & published - {home.key}
+    click.echo(f"published windows written besides {home.key}: {', '.join(sorted(others)) or 'none'}")
+    return within("late record, to revision 2 over HTTP", seconds, SECONDS) and not others
 
 
 def _send(stack: Stack, first: Window, windows: int, count: int) -> list[dict[str, Any]]:
@@ -82,13 +74,6 @@ def _revision(results: list[dict[str, Any]], record: str) -> int:
     """The revision of the answer that has a record; 0 if none has."""
     versions = [result["modelVersion"] for result in results if result["uniqueId"] == record]
     return int(versions[0].rsplit("/r", 1)[1]) if versions else 0
-
-
-def _written(stack: Stack, name: str, since: int) -> Iterator[str]:
-    """The windows that the table's commits after a version replaced, by the commits' own predicates."""
-    for commit in stack.lake.table(name).history():
-        if commit["version"] > since:
-            yield from _KEY.findall(commit.get("operationParameters", {}).get("predicate", ""))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A real stack of Silt in a folder of its own, for tests: started, asked, ended, nothing left behind."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ from resources.settings import Settings
 
 _PORTS = ("broker", "controller", "spark", "code", "dagster", "api")
 PATIENCE = 240.0
+ANSWER_TABLES = ("kafka_batch", "models", "clustering_results", "cluster_stats", "windows")
+_KEY = re.compile(r"\d{4}-\d\d-\d\dT\d{4}Z")
 
 
 def free_ports(count: int) -> list[int]:
@@ -147,6 +150,26 @@ class Stack:
         window = self.settings.grid.window(key)
         rows = self.lake.read_window("windows", window).collect().to_dicts()
         return rows[0] if rows else {}
+
+    def published(self) -> set[str]:
+        """The windows that have an answer."""
+        return set(self.lake.read("windows", ["window", "revision"]).drop_nulls()["window"])
+
+    def versions(self) -> dict[str, int]:
+        """The Delta versions of the tables that hold windows' answers."""
+        return {name: self.lake.table(name).version() for name in ANSWER_TABLES}
+
+    def written_since(self, versions: dict[str, int]) -> dict[str, set[str]]:
+        """Per table, the windows that commits after these versions replaced, by the commits' predicates."""
+        return {
+            name: {
+                key
+                for commit in self.lake.table(name).history()
+                if commit["version"] > version
+                for key in _KEY.findall(commit.get("operationParameters", {}).get("predicate", ""))
+            }
+            for name, version in versions.items()
+        }
 
     def wait_published(self, keys: list[str], revision: int = 1, seconds: float = PATIENCE) -> None:
         """Wait until windows have an answer of at least this revision."""
