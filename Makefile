@@ -10,7 +10,7 @@ FIND_PYTHON = for python in python3.13 python3.12 python3.11 python3 python; do 
 		echo "Silt needs Python 3.11 or newer, and none is on PATH: install one (with its venv module)." >&2; exit 2; \
 	fi
 
-.PHONY: up test check env lock latency backlog
+.PHONY: up test check env lock latency backlog faults
 
 up: env
 	@exec .venv/bin/silt up
@@ -23,6 +23,10 @@ check: env
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
+
+# An hour of kills, full disks and worse under a live stream, and the proof that no record came to harm.
+faults: env
+	@exec $(PYTHON) -m tests.faults long
 
 # From a window's close to its answer over HTTP: half an hour, on a stack of its own.
 latency: env

@@ -1,5 +1,6 @@
 """``python -m tests.faults [PLAN] [--keep FOLDER]``: the harness, apart; the report as Markdown on stdout."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.faults.plans import PLANS
 )
 def main(plan: str, keep: Path | None) -> None:
     """Run the harness."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = ["--keep", str(keep)] if keep else []
     sys.exit(run_apart("-m", "tests.faults.harness", plan, *options))
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+_DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 _NAMESPACES = ["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
 _REAP = 'python="$1"; shift; "$python" "$@"; exit $?'
 """A shell as the first process: it reaps whoever is orphaned, as a system's own does."""
@@ -19,7 +20,18 @@ def run_apart(*arguments: str, seconds: float | None = None) -> int:
     """
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
     with tempfile.TemporaryDirectory(prefix="silt-faults-") as folder:
-        command = [*_NAMESPACES, *user, "bash", "-c", _REAP, "bash", sys.executable, *arguments, folder]
+        command = [
+            *_DIES_WITH_US,
+            *_NAMESPACES,
+            *user,
+            "bash",
+            "-c",
+            _REAP,
+            "bash",
+            sys.executable,
+            *arguments,
+            folder,
+        ]
         environment = os.environ | {"TMPDIR": str(Path(folder) / "tmp")}
         (Path(folder) / "tmp").mkdir()
         done = subprocess.run(command, env=environment, timeout=seconds, check=False)
