@@ -14,6 +14,7 @@ _COMMANDS = {
     "produce": "Send a file's rows to the topic.",
     "simulate": "Send an endless sample stream.",
     "status": "Show the topic's lag, the windows, what is due and what runs.",
+    "ledger": "Start anew after the topic was replaced or cut.",
     "doctor": "Check what Silt needs, and say what to do.",
 }
 

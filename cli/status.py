@@ -16,6 +16,7 @@ from resources.intakes import Intakes
 from resources.kafka import TopicState
 from resources.lake import Lake
 from resources.overview import STATES, window_rows, window_states
+from resources.reset import plan_reset
 from resources.settings import Settings, load_settings
 
 _SHOWN = 10
@@ -34,21 +35,36 @@ def command() -> None:
         _show_topic(console, contract.topic, taker.topic.state(), intakes)
     except SiltError as error:
         console.print(f"topic {contract.topic}: {error}", style="red", markup=False)
+    _show_gaps(console, settings, lake, intakes)
     _show_windows(console, settings, lake, intakes)
     _show_runs(console, settings)
 
 
 def _show_topic(console: Console, name: str, state: TopicState, intakes: Intakes) -> None:
+    missing = sum(gap.missing for gap in intakes.gaps)
+    reset = plan_reset(name, state, intakes)
+    if reset:
+        console.print(f"{reset.why}: see `silt ledger reset`", style="red", markup=False)
     table = Table("partition", "read to", "end", "lag", "watermark (UTC)", box=None, pad_edge=False)
     for partition, end in state.end.items():
         span = intakes.spans().get(partition)
         at = span.end if span else state.low[partition]
         mark = span.watermark if span else None
-        table.add_row(
-            str(partition), str(at), str(end), str(end - at), f"{mark:%Y-%m-%d %H:%M:%S}" if mark else "none"
-        )
-    console.print(f"topic {name}: {intakes.last} intakes, {intakes.missing} offsets missing", style="bold")
+        shown = f"{mark:%Y-%m-%d %H:%M:%S}" if mark else "none"
+        table.add_row(str(partition), str(at), str(end), str(max(0, end - at)), shown)
+    console.print(f"topic {name}: {intakes.last} intakes, {missing} offsets missing", style="bold")
     console.print(table)
+
+
+def _show_gaps(console: Console, settings: Settings, lake: Lake, intakes: Intakes) -> None:
+    floor, grid = lake.floor(), settings.grid
+    for gap in [gap for gap in intakes.gaps if gap.missing_to >= floor][-_SHOWN:]:
+        first, last = grid.home(max(gap.missing_from, floor)), grid.home(gap.missing_to)
+        line = (
+            f"  partition {gap.partition}: {gap.missing} offsets from {gap.start} on were gone from the "
+            f"broker before they were read; their windows lie from {first.key} to {last.key}"
+        )
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _show_windows(console: Console, settings: Settings, lake: Lake, intakes: Intakes) -> None:

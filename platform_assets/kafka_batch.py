@@ -37,7 +37,7 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
                     "late": batch.late,
                     "duplicates": batch.duplicates,
                     "dead letters": batch.dead_letters,
-                    "missing offsets": sum(s.missing for i in taken for s in i.spans.values()),
+                    "missing offsets": batch.missing,
                     "revision": batch.revision,
                     "last intake": batch.covered,
                     "offsets": dg.MetadataValue.md(_offsets(intakes.latest_for(window, SHOWN))),

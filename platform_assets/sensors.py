@@ -54,9 +54,10 @@ def make_window_sensor(assets: Sequence[dg.AssetsDefinition]) -> dg.SensorDefini
 
 def _tick(context: dg.SensorEvaluationContext, platform: Platform, now: datetime) -> dg.SensorResult:
     intakes, covered = platform.taker.ledger.intakes(), covered_intakes(platform.lake)
-    due = due_windows(intakes, covered, platform.grid, platform.lake.floor(), now)
+    floor = platform.lake.floor()
+    due = due_windows(intakes, covered, platform.grid, floor, now)
     seen = platform.grid.window(context.cursor) if context.cursor else None
-    empty = passed_without_record(intakes, covered, platform.grid, seen, now)[:EMPTY_AT_ONCE]
+    empty = passed_without_record(intakes, covered, platform.grid, floor, seen, now)[:EMPTY_AT_ONCE]
     requests, skipped = _requests(context.instance, platform, due, now)
     return dg.SensorResult(
         run_requests=requests,

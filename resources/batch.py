@@ -19,7 +19,8 @@ class Batch:
     """One row of ``kafka_batch``: which records a window's answer is made from.
 
     Attributes:
-        digest: SHA-256 over topic id, contract version and, per Kafka partition, the ascending offsets.
+        digest: SHA-256 over topic id, contract version and, per Kafka partition, the ascending offsets; one
+            after the other where they are of several topics.
         covered: the last intake that the selection looked at.
         late: records landed by an intake after the first one that reached the window's close.
         duplicates: records of the window that another one with the same id replaces.
@@ -63,14 +64,14 @@ class Batch:
 def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: Intakes) -> Batch:
     """Select a window's records among all that the intakes landed, and write the batch's row.
 
-    Of several records with one id the latest counts, by event time, Kafka partition, offset.
+    Of several records with one id the latest counts, by event time, Kafka partition, offset, intake.
     """
     rows = landed(lake, window, intakes)
-    kept = rows.sort("event_time", "kafka_partition", "kafka_offset").unique(
+    kept = rows.sort("event_time", "kafka_partition", "kafka_offset", "intake").unique(
         "record_id", keep="last", maintain_order=True
     )
-    digest = _digest(kept, intakes[intakes.last].topic_id, contract.version)
     reached = intakes.first_to_reach(grid.close(window), datetime.now(UTC)) or intakes.last
+    digest = _digest(kept, intakes, intakes[reached].topic_id, contract.version)
     batch = Batch(
         window=window,
         revision=_revision(lake, window, digest),
@@ -81,7 +82,7 @@ def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: 
         late=rows.filter(pl.col("intake") > reached).height,
         duplicates=rows.height - kept.height,
         dead_letters=intakes.dead_letters(window),
-        missing=0,
+        missing=intakes.missing(window),
     )
     row = pl.DataFrame([batch.answer() | batch.counts()], schema=dict(TABLES["kafka_batch"].schema))
     lake.replace_window("kafka_batch", window, row)
@@ -130,12 +131,17 @@ def check_current(lake: Lake, contract: Contract, batch: Batch) -> None:
         )
 
 
-def _digest(kept: pl.DataFrame, topic_id: str, contract_version: str) -> str:
-    digest = hashlib.sha256(f"{topic_id}\n{contract_version}\n".encode())
-    ordered = kept.select("kafka_partition", "kafka_offset").sort("kafka_partition", "kafka_offset")
-    for (partition,), rows in ordered.group_by("kafka_partition", maintain_order=True):
-        digest.update(f"{partition}:{rows.height}\n".encode())
-        digest.update(rows["kafka_offset"].to_numpy().astype("<i8").tobytes())
+def _digest(kept: pl.DataFrame, intakes: Intakes, topic_now: str, contract_version: str) -> str:
+    places = ("life", "kafka_partition", "kafka_offset")
+    ordered = kept.join(intakes.lives, left_on="intake", right_on="number").sort(places)
+    topics = dict(ordered.select("life", "topic_id").iter_rows()) or {0: topic_now}
+    digest = hashlib.sha256()
+    for life, topic in topics.items():
+        digest.update(f"{topic}\n{contract_version}\n".encode())
+        mine = ordered.filter(pl.col("life") == life)
+        for (partition,), rows in mine.group_by("kafka_partition", maintain_order=True):
+            digest.update(f"{partition}:{rows.height}\n".encode())
+            digest.update(rows["kafka_offset"].to_numpy().astype("<i8").tobytes())
     return digest.hexdigest()
 
 

@@ -16,7 +16,8 @@ class Due:
     """A due window.
 
     Attributes:
-        intake: the last intake that landed records for it; 0 where the ledger does not reach its close.
+        intake: the last intake that landed records for it, or found some missing; 0 where the ledger does not
+            reach its close.
     """
 
     window: Window
@@ -45,7 +46,7 @@ def due_windows(
     first, last = oldest.key, reached.key if reached else ""
     due = [
         Due(grid.window(key), intake)
-        for key, intake in intakes.latest_per_window().items()
+        for key, intake in last_intakes(intakes, grid, floor, now).items()
         if first <= key <= last and intake > covered.get(key, 0)
     ]
     if reached != newest:
@@ -53,16 +54,33 @@ def due_windows(
     return sorted(due)
 
 
+def last_intakes(intakes: Intakes, grid: Grid, floor: datetime, now: datetime) -> dict[str, int]:
+    """Per window key, the last intake that landed a record for it, or missed what may have been one."""
+    last = intakes.latest_per_window()
+    for gap in intakes.gaps:
+        first = grid.home(max(floor, gap.missing_from))
+        for window in grid.between(first, min(grid.home(gap.missing_to), grid.home(now))):
+            last[window.key] = max(gap.intake, last.get(window.key, 0))
+    return last
+
+
 def passed_without_record(
-    intakes: Intakes, covered: Mapping[str, int], grid: Grid, after: Window | None, now: datetime
+    intakes: Intakes,
+    covered: Mapping[str, int],
+    grid: Grid,
+    floor: datetime,
+    after: Window | None,
+    now: datetime,
 ) -> list[Window]:
-    """The empty windows: closed, read past by the ledger, with no record and no run, oldest first.
+    """The empty windows: closed, read past by the ledger, with no record, nothing missing and no run.
+
+    Oldest first.
 
     Args:
         after: only later ones; None: those after the first window with a record.
     """
     read_to = intakes.reach(now)
-    known = intakes.latest_per_window()
+    known = last_intakes(intakes, grid, floor, now)
     if after is None and known:
         after = grid.window(min(known))
     if read_to is None or after is None:

@@ -194,7 +194,8 @@ class Attempt:
             "they were read; the ledger counts them as missing.",
             self._taker.topic.name, span.partition, span.start, span.start + span.missing - 1,
         )  # fmt: skip
-        around = (last or self._before.first_to_know(span.partition), first or self.taken_at)
+        since = last or self._before.caught_up_with(span.partition) or self._taker.lake.floor()
+        around = (since, first or self.taken_at)
         return replace(span, missing_from=min(around), missing_to=max(around))
 
 

@@ -35,6 +35,27 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Offsets of one Kafka partition that the broker's retention took before an intake could read them.
+
+    Attributes:
+        start: the first of them.
+        missing: how many.
+    """
+
+    intake: int
+    partition: int
+    start: int
+    missing: int
+    missing_from: datetime
+    missing_to: datetime
+
+    def touches(self, window: Window) -> bool:
+        """Whether what is missing may have been a window's."""
+        return self.missing_from < window.end and window.start <= self.missing_to
+
+
+@dataclass(frozen=True)
 class Intake:
     """One row of the ledger: a numbered, bounded read of the topic."""
 
@@ -59,14 +80,14 @@ class Intakes:
     """
 
     def __init__(self, rows: pl.DataFrame | None = None) -> None:
-        """Args: rows of the ledger, in the order of their numbers, none left out."""
-        self._rows = pl.DataFrame(schema=dict(TABLES["ledger"].schema)) if rows is None else rows
+        """Args: rows of the ledger, in the order of their numbers, none left out between them."""
+        self.rows = pl.DataFrame(schema=dict(TABLES["ledger"].schema)) if rows is None else rows
 
     def extended(self, rows: pl.DataFrame) -> "Intakes":
         """These intakes, and those that follow them."""
-        if self._rows.is_empty():
+        if self.rows.is_empty():
             return Intakes(rows)
-        more = Intakes(pl.concat([self._rows, rows.select(self._rows.columns)], rechunk=True))
+        more = Intakes(pl.concat([self.rows, rows.select(self.rows.columns)], rechunk=True))
         for name in ("_landed", "_refused", "_replayed", "_gaps"):
             if name in self.__dict__:  # what was worked out already is not worked out again
                 new = getattr(Intakes(rows), name)
@@ -76,24 +97,24 @@ class Intakes:
     # ---- single intakes ----
 
     def __len__(self) -> int:
-        return self._rows.height
+        return self.rows.height
 
     def __iter__(self) -> Iterator[Intake]:
-        return map(_intake, self._rows.iter_rows(named=True))
+        return map(_intake, self.rows.iter_rows(named=True))
 
     def __getitem__(self, number: int) -> Intake:
         """The intake with this number."""
-        return _intake(self._rows.row(number - self.first, named=True))
+        return _intake(self.rows.row(number - self.first, named=True))
 
     @property
     def first(self) -> int:
         """The lowest number that is kept; 1 where there is none."""
-        return int(self._rows["number"][0]) if len(self) else 1
+        return int(self.rows["number"][0]) if len(self) else 1
 
     @property
     def last(self) -> int:
         """The highest number; 0 where there is none."""
-        return int(self._rows["number"][-1]) if len(self) else 0
+        return int(self.rows["number"][-1]) if len(self) else 0
 
     def latest_for(self, window: Window, limit: int) -> list[Intake]:
         """The last ``limit`` intakes that landed records for a window."""
@@ -105,7 +126,7 @@ class Intakes:
     @cached_property
     def newest_read(self) -> Intake | None:
         """The last intake that says where the next one starts: a read of the topic, or a reset."""
-        read = self._rows.filter(pl.col("kind") != "replay").tail(1)
+        read = self.rows.filter(pl.col("kind") != "replay").tail(1)
         return _intake(read.row(0, named=True)) if read.height else None
 
     def spans(self) -> Mapping[int, Span]:
@@ -116,11 +137,12 @@ class Intakes:
         """Per Kafka partition, the offset at which the next intake starts."""
         return {partition: span.end for partition, span in self.spans().items()}
 
-    def first_to_know(self, partition: int) -> datetime:
-        """When a Kafka partition was first there to be read; at least one intake knows it."""
+    def caught_up_with(self, partition: int) -> datetime | None:
+        """When all of a Kafka partition was read for the first time; None where it never was."""
         partitions = pl.col("spans").list.eval(pl.element().struct.field("partition"))
-        known: datetime = self._rows.filter(partitions.list.contains(partition))["taken_at"][0]
-        return known
+        reset = pl.col("kind") == "reset"
+        rows = self.rows.filter("caught_up", reset.cum_sum() == reset.sum())
+        return next(iter(rows.filter(partitions.list.contains(partition))["taken_at"]), None)
 
     def reach(self, now: datetime) -> datetime | None:
         """The instant up to which the topic has been read: the latest clock of an intake that caught up.
@@ -145,7 +167,7 @@ class Intakes:
     def _clocks(self) -> pl.DataFrame:
         """Number and clock of the intakes that caught up. One follows the other: so must their clocks."""
         clock = pl.col("taken_at").cum_min(reverse=True).alias("clock")
-        return self._rows.select("number", "caught_up", clock).filter("caught_up")
+        return self.rows.select("number", "caught_up", clock).filter("caught_up")
 
     # ---- what landed for which window ----
 
@@ -158,17 +180,38 @@ class Intakes:
         """The attempts, up to intake ``covered``, that landed records for a window."""
         mine = (pl.col("window") == window.key) & (pl.col("number") <= covered)
         numbers = self._landed.filter(mine)["number"]
-        return self._rows["attempt"].gather(numbers - self.first).to_list()
+        return self.rows["attempt"].gather(numbers - self.first).to_list()
 
     def dead_letters(self, window: Window) -> int:
         """The dead letters of a window that are still dead: no replay has landed them as records."""
         mine = pl.col("window") == window.key
         return int(self._refused.filter(mine)["count"].sum()) - self._replayed.filter(mine).height
 
-    @property
-    def missing(self) -> int:
-        """The offsets that the broker's retention took before they were read."""
-        return int(self._gaps["missing"].sum())
+    # ---- what the broker's retention took before it was read ----
+
+    @cached_property
+    def gaps(self) -> list[Gap]:
+        """Where offsets are missing, in the order in which that was found."""
+        spans = self._gaps.drop("end", "watermark", "last_timestamp").rename({"number": "intake"})
+        return [Gap(**row) for row in spans.iter_rows(named=True)]
+
+    def missing(self, window: Window) -> int:
+        """The offsets that are missing and whose messages may have been this window's."""
+        return sum(gap.missing for gap in self.gaps if gap.touches(window))
+
+    # ---- the lives of the topic ----
+
+    @cached_property
+    def lives(self) -> pl.DataFrame:
+        """Per intake (``number``) the topic whose offsets it landed: ``topic_id``, and ``life``.
+
+        Each reset begins another life, in which the same offsets mean other messages. A replay landed what an
+        earlier intake had read.
+        """
+        own = self.rows.select("number", "topic_id", (pl.col("kind") == "reset").cum_sum().alias("life"))
+        origin = self._replayed.group_by("number").agg(pl.col("intake").min())
+        read = origin.join(own, left_on="intake", right_on="number").drop("intake")
+        return own.update(read, on="number", how="left")
 
     @cached_property
     def _landed(self) -> pl.DataFrame:
@@ -187,7 +230,7 @@ class Intakes:
         return self._exploded("spans").filter(pl.col("missing") > 0)
 
     def _exploded(self, column: str) -> pl.DataFrame:
-        filled = self._rows.select("number", column).filter(pl.col(column).list.len() > 0)
+        filled = self.rows.select("number", column).filter(pl.col(column).list.len() > 0)
         return filled.explode(column).unnest(column)
 
     @classmethod

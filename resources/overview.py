@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from resources.due import Due
+from resources.due import Due, last_intakes
 from resources.intakes import Intakes
 from resources.lake import Lake
 from resources.windows import Grid
@@ -30,7 +30,7 @@ def window_states(
     """
     open_window = grid.home(now)
     due_keys = {item.window.key for item in due}
-    known = intakes.latest_per_window()
+    known = last_intakes(intakes, grid, floor, now)
     first = max(grid.home(floor), grid.window(min([*known, *due_keys, open_window.key])))
     read_to = intakes.reach(now)
     states = {}

@@ -90,12 +90,12 @@ def selected_records(
         (sf.col("window") == window) & ~sf.col("too_late") & sf.col("attempt").isin(list(attempts))
     )
     latest_first = Window.partitionBy("record_id").orderBy(
-        sf.desc("event_time"), sf.desc("kafka_partition"), sf.desc("kafka_offset")
+        sf.desc("event_time"), sf.desc("kafka_partition"), sf.desc("kafka_offset"), sf.desc("intake")
     )
     return (
         landed.withColumn("rank", sf.row_number().over(latest_first))
         .where(sf.col("rank") == 1)
-        .drop("rank", "window", "too_late", "attempt")
+        .drop("rank", "window", "too_late", "intake", "attempt")
     )
 
 
@@ -117,6 +117,7 @@ def _schema(contract: Contract) -> StructType:
         .add("record_id", StringType())
         .add("event_time", TimestampType())
         .add("too_late", BooleanType())
+        .add("intake", LongType())
         .add("attempt", StringType())
         .add("kafka_partition", IntegerType())
         .add("kafka_offset", LongType())

@@ -210,18 +210,19 @@ MakeFeed = Callable[..., Feed]
 
 @pytest.fixture
 def make_feed(broker: Settings, tmp_path: Path) -> MakeFeed:
-    """Makes a feed: partitions, the topic's config, changed settings; contract changes by name."""
+    """Makes a feed: partitions, topic's config, changed settings, broker; contract changes by name."""
 
     def make(
         partitions: int = 1,
         config: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
+        on: Settings = broker,
         **changes: Any,
     ) -> Feed:
         path = contract_file(tmp_path, topic=f"test-{uuid.uuid4().hex}", **changes)
         contract = load_contract(path)
-        create_topic(broker, contract.topic, partitions, config or {})
-        servers = broker.kafka_properties["bootstrap.servers"]
+        create_topic(on, contract.topic, partitions, config or {})
+        servers = on.kafka_properties["bootstrap.servers"]
         values: dict[str, Any] = {"home": tmp_path, "contract": path, **(settings or {})}
         feed = Feed(Settings(_env_file=None, kafka={"bootstrap_servers": servers}, **values), contract)
         until(lambda: feed.shows(lambda state: len(state.end) == partitions))

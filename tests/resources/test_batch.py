@@ -1,7 +1,7 @@
 """The batch: which records a window's answer is made from, its digest and its revision."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -182,6 +182,45 @@ def test_the_digest_changes_with_the_contract_and_the_topic(
     assert select_first(lake, contract_with(tmp_path, seed=9), [row]).digest != digest
     assert select_first(lake, contract, [replace(row, topic_id="another")]).digest != digest
     assert select_first(lake, contract, [row]).digest == digest
+
+
+# ---- two topics ----
+
+
+def two_topics(lake: Lake, old: Mapping[str, int], new: Mapping[str, int]) -> list[Intake]:
+    """Records, by their ids, at these offsets of one topic, and then of the one that took its place."""
+    first, third = (
+        land(lake, number, [(0, offset) for offset in ids.values()], ids=list(ids))
+        for number, ids in ((1, old), (3, new))
+    )
+    reset = intake(2, REACHED + timedelta(minutes=2), kind="reset", topic_id="new", caught_up=False)
+    return [replace(first, topic_id="old"), reset, replace(third, topic_id="new")]
+
+
+def test_records_of_two_topics_at_the_same_offsets_are_all_selected_once_each(
+    lake: Lake, contract: Contract
+) -> None:
+    rows = two_topics(lake, {"a": 0, "b": 1}, {"c": 0, "b": 1})
+    batch = select_first(lake, contract, rows)
+    assert (batch.records, batch.duplicates, batch.covered) == (3, 1, 3)
+    assert select_first(lake, contract, rows).digest == batch.digest
+
+
+def test_a_reset_changes_no_digest_of_what_was_landed(lake: Lake, contract: Contract) -> None:
+    rows = two_topics(lake, {"a": 0, "b": 1}, {"c": 0, "b": 1})
+    before = select_first(lake, contract, rows[:1])
+    assert select_first(lake, contract, rows[:2]).digest == before.digest
+    other = FIRST.step(-1)
+    empty = [select(lake, contract, GRID, other, Intakes.of(rows[:count])).digest for count in (1, 2)]
+    assert empty[0] == empty[1]
+
+
+def test_the_digest_tells_topics_apart_at_the_same_offsets(tmp_path: Path, contract: Contract) -> None:
+    digests = set()
+    for number, (old, new) in enumerate([({"a": 0}, {"b": 1}), ({"a": 1}, {"b": 0}), ({"a": 0}, {"b": 0})]):
+        lake = new_lake(tmp_path / str(number))
+        digests.add(select_first(lake, contract, two_topics(lake, old, new)).digest)
+    assert len(digests) == 3
 
 
 # ---- revision ----

@@ -2,16 +2,17 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pytest
 
-from resources.due import Due, covered_intakes, due_windows
-from resources.intakes import Intake, Intakes
+from resources.due import Due, covered_intakes, due_windows, passed_without_record
+from resources.intakes import Intake, Intakes, Span
 from resources.lake import Lake
 from resources.windows import Window
-from tests.resources.conftest import FIRST, GRID, intake, window_row
+from tests.resources.conftest import FIRST, GRID, intake, span, window_row
 
 W = [FIRST.step(count) for count in range(6)]
 FLOOR = FIRST.start.replace(hour=0)
@@ -99,6 +100,29 @@ CASES: dict[str, Case] = {
 }
 
 
+def gap(first: Window, last: Window, missing: int = 3) -> dict[int, Span]:
+    """Offsets that are missing from one window to another."""
+    return {0: replace(span(0, 9, 0, missing), missing_from=first.start, missing_to=last.start)}
+
+
+CASES |= {
+    "offsets are missing: every closed window from the one before to the one after": Case(
+        [intake(1, at(W[3]), spans=gap(W[1], W[4]))], {}, [Due(window, 1) for window in W[1:4]]
+    ),
+    "an answer that covers what is missing is not due": Case(
+        [intake(1, at(W[3]), spans=gap(W[1], W[2]))], {W[1].key: 1}, [Due(W[2], 1)]
+    ),
+    "what is missing before the floor makes nothing due": Case(
+        [intake(1, at(W[3]), spans=gap(W[0].step(-9000), W[2]))], {}, [Due(W[2], 1)], floor=W[2].start
+    ),
+    "a record that landed after what is missing counts": Case(
+        [intake(1, at(W[3]), spans=gap(W[1], W[1])), intake(2, at(W[3]), {W[1].key: 1})],
+        {W[1].key: 1},
+        [Due(W[1], 2)],
+    ),
+}
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_due(case: Case) -> None:
     assert due_windows(Intakes.of(case.intakes), case.covered, GRID, case.floor, case.now) == list(case.due)
@@ -107,6 +131,17 @@ def test_due(case: Case) -> None:
 def test_only_a_window_that_the_ledger_does_not_reach_takes_in() -> None:
     assert Due(FIRST, 0).takes_in
     assert not Due(FIRST, 3).takes_in
+
+
+def test_windows_that_the_ledger_passed_without_a_record_are_empty() -> None:
+    rows = Intakes.of([intake(1, at(W[3]), {W[0].key: 5})])
+    assert passed_without_record(rows, {}, GRID, FLOOR, None, NOW) == W[1:4]
+    assert passed_without_record(rows, {W[2].key: 1}, GRID, FLOOR, W[1], NOW) == [W[3]]
+
+
+def test_a_window_with_missing_offsets_is_never_plainly_empty() -> None:
+    rows = Intakes.of([intake(1, at(W[3]), {W[0].key: 5}, spans=gap(W[1], W[2]))])
+    assert passed_without_record(rows, {}, GRID, FLOOR, None, NOW) == [W[3]]
 
 
 def random_history(draw: random.Random) -> list[Intake]:

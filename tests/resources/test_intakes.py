@@ -1,8 +1,12 @@
 """What follows from the ledger's intakes: how far the topic is read, what landed for which window."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import polars as pl
+
 from resources.intakes import Intakes
+from resources.tables import TABLES
 from tests.resources.conftest import FIRST, NOW, intake, span
 
 MINUTE = timedelta(minutes=1)
@@ -21,7 +25,7 @@ def test_no_intakes_reach_nothing() -> None:
     assert none.reach(LATER) is None
     assert not none.reaches(NOW, LATER)
     assert none.first_to_reach(NOW, LATER) is None
-    assert (none.last, none.ends(), none.latest_per_window(), none.missing) == (0, {}, {}, 0)
+    assert (none.last, none.ends(), none.latest_per_window(), none.missing(FIRST)) == (0, {}, {}, 0)
 
 
 def test_intakes_are_given_back_as_they_were() -> None:
@@ -72,10 +76,43 @@ def test_a_replay_reads_nothing_and_a_reset_starts_anew() -> None:
     assert Intakes.of([*CHUNKS, replay, reset]).ends() == {0: 3}
 
 
-def test_a_partition_is_known_from_the_first_intake_that_could_read_it() -> None:
-    grown = [*CHUNKS, intake(4, NOW + 9 * MINUTE, spans={0: span(8, 9), 1: span(2, 3, 1), 2: span(0, 4, 2)})]
-    assert Intakes.of(grown).first_to_know(1) == NOW
-    assert Intakes.of(grown).first_to_know(2) == NOW + 9 * MINUTE
+def test_a_partition_is_caught_up_with_by_the_first_intake_that_read_all_of_it() -> None:
+    spans = {0: span(8, 9), 1: span(2, 3, 1), 2: span(0, 4, 2)}
+    grown = Intakes.of([*CHUNKS, intake(4, NOW + 9 * MINUTE, spans=spans)])
+    assert grown.caught_up_with(1) == NOW + MINUTE
+    assert grown.caught_up_with(2) == NOW + 9 * MINUTE
+    assert Intakes.of(CHUNKS[:1]).caught_up_with(0) is None
+
+
+def test_after_a_reset_nothing_is_known_of_the_other_topics_partitions() -> None:
+    reset = intake(4, NOW + 3 * MINUTE, caught_up=False, kind="reset", spans={0: span(0, 0)})
+    read = intake(5, NOW + 5 * MINUTE, spans={0: span(0, 1)})
+    assert Intakes.of([*CHUNKS, reset]).caught_up_with(0) is None
+    assert Intakes.of([*CHUNKS, reset, read]).caught_up_with(0) == NOW + 5 * MINUTE
+
+
+def test_offsets_are_missing_in_every_window_that_the_gap_touches() -> None:
+    last = FIRST.step(2)
+    gap = replace(span(2, 9, 0, 4), missing_from=FIRST.end - MINUTE, missing_to=last.start)
+    other = replace(span(0, 3, 1, 3), missing_from=last.start, missing_to=last.start + MINUTE)
+    rows = Intakes.of([intake(1, NOW, spans={0: gap, 1: span(0, 0, 1)}), intake(2, NOW, spans={1: other})])
+    missing = [rows.missing(FIRST.step(count)) for count in range(-1, 4)]
+    assert missing == [0, 4, 4, 7, 0]
+    assert [(g.intake, g.partition, g.start, g.missing) for g in rows.gaps] == [(1, 0, 2, 4), (2, 1, 0, 3)]
+
+
+def test_each_reset_begins_another_life_and_a_replay_belongs_to_what_it_replays() -> None:
+    rows = [
+        intake(1, NOW, topic_id="a"),
+        intake(2, NOW, topic_id="b", kind="reset"),
+        intake(3, NOW, topic_id="b"),
+        intake(4, NOW, topic_id="b", kind="replay"),
+    ]
+    place = {"partition": 0, "offset": 7, "window": FIRST.key, "reason": "wrong-type"}
+    frame = Intakes.of(rows).rows.with_columns(
+        replayed=pl.Series([[], [], [], [{"intake": 1, **place}]], dtype=TABLES["ledger"].schema["replayed"])
+    )
+    assert Intakes(frame).lives.rows() == [(1, "a", 0), (2, "b", 1), (3, "b", 1), (4, "a", 0)]
 
 
 def test_only_selected_records_make_an_intake_a_windows_latest() -> None:
