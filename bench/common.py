@@ -61,7 +61,7 @@ def answers(stack: Stack) -> Iterator[Answered]:
 
 def _answered(stack: Stack, client: httpx.Client, window: Window) -> Answered:
     close = stack.settings.grid.close(window)
-    time.sleep(max(0.0, _since(close) * -1))
+    time.sleep(max(0.0, -_since(close)))
     while not _has(client, window):
         if _since(close) > _PATIENCE_SECONDS:
             raise click.ClickException(
