@@ -104,8 +104,8 @@ class Stack:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=20)
 
-    def start(self, *arguments: str) -> None:
-        """Start `silt up` or `silt broker`, and wait until it says that all is ready."""
+    def start(self, *arguments: str, said: str = "Ctrl-C ends it.") -> None:
+        """Start `silt up` or `silt broker`, and wait until it says that all is ready, or what is given."""
         self.home.mkdir(parents=True, exist_ok=True)
         log = self.home / "silt.log"
         with log.open("w") as output:
@@ -114,7 +114,7 @@ class Stack:
                 env=self._process_environment, stdout=output, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
         process = self.process
-        until(lambda: "Ctrl-C ends it." in log.read_text() or process.poll() is not None)
+        until(lambda: said in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ import psutil
 from local_stack.groups import marked, members
 from tests.e2e.dagster_ui import Run
 from tests.faults.messages import window_key
-from tests.faults.scene import Scene, assets, kill, leader, run_processes
+from tests.faults.scene import Scene, assets, kill, leader, run_processes, start
 from tests.stacks import until
 
 Fault = Callable[[Scene], None]
@@ -43,7 +43,7 @@ def kill_stack(scene: Scene) -> None:
     kill(psutil.Process(process.pid), marked(scene.home))
     process.wait()
     scene.happened["kill -9 of the whole stack"] += 1
-    scene.stack.start("up", "--no-sample")
+    start(scene.stack)
 
 
 def kill_crowded_stack(scene: Scene) -> None:
@@ -67,7 +67,7 @@ def terminate_stack(scene: Scene) -> None:
     left = marked(scene.home)
     assert not left, f"left running: {left}"
     scene.happened["SIGTERM of the whole stack"] += 1
-    scene.stack.start("up", "--no-sample")
+    start(scene.stack)
 
 
 def fill_disk(scene: Scene) -> None:
@@ -89,9 +89,8 @@ def _has_failed_for_space(scene: Scene, since: float) -> bool:
 
 def run_twice(scene: Scene) -> None:
     """Two runs of one window by hand, at once."""
-    start = scene.random.choice(scene.past)
-    window = window_key(start)
-    runs = [scene.dagster.materialize(assets(start), window) for _ in range(2)]
+    begin = scene.random.choice(scene.past)
+    runs = [scene.dagster.launch(assets(begin), window_key(begin)) for _ in range(2)]
     until(lambda: _overlap(*(scene.dagster.run(run) for run in runs)), _PATIENCE)
     scene.happened["two runs of one window at once"] += 1
 

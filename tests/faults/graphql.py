@@ -1,9 +1,12 @@
 """What the harness asks Dagster beyond what a person in front of the UI does."""
 
-from collections.abc import Sequence
+import contextlib
+import urllib.error
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.e2e.dagster_ui import DagsterUI, Run, as_run
+from tests.stacks import until
 
 _RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results {
     runId status startTime endTime tags { key value } } } } }"""
@@ -41,13 +44,15 @@ class Dagster(DagsterUI):
         events = self.ask(_SAID, run=run)["eventConnection"]["events"]
         return "\n".join(text for event in events for text in _texts(event))
 
+    def launch(self, assets: Sequence[str], window: str) -> str:
+        """Launch a run as the UI does, as soon as Dagster knows its code again; the run's id."""
+        return _as_soon_as_it_can(lambda: self.materialize(assets, window))
+
     def start_backfill(self, assets: Sequence[str], windows: Sequence[str]) -> str:
-        """Launch a backfill, as the UI does; its id."""
+        """Launch a backfill in the same way; its id."""
         selection = [{"path": [asset]} for asset in assets]
         params = {"partitionNames": list(windows), "assetSelection": selection}
-        answer = self.ask(_BACKFILL, params=params)
-        assert answer["__typename"] == "LaunchBackfillSuccess", answer
-        return str(answer["backfillId"])
+        return _as_soon_as_it_can(lambda: str(self.ask(_BACKFILL, params=params)["backfillId"]))
 
     def backfills_in_progress(self) -> int:
         """How many backfills have not ended."""
@@ -56,6 +61,18 @@ class Dagster(DagsterUI):
 
     def _filtered(self, **wanted: Any) -> list[Run]:
         return [as_run(item) for item in self.ask(_RUNS, filter=wanted)["results"]]
+
+
+def _as_soon_as_it_can(ask: Callable[[], str]) -> str:
+    answers: list[str] = []
+
+    def asked() -> list[str]:
+        with contextlib.suppress(AssertionError, KeyError, urllib.error.URLError):
+            answers.append(ask())
+        return answers
+
+    until(asked, 120)
+    return answers[0]
 
 
 def _texts(event: dict[str, Any]) -> list[str]:

@@ -34,7 +34,7 @@ from tests.faults.plans import PLANS, Plan
 from tests.faults.producer import Producer, now
 from tests.faults.reader import Reader
 from tests.faults.report import Report
-from tests.faults.scene import Scene
+from tests.faults.scene import Scene, start
 from tests.faults.tables import read_tables
 from tests.faults.topic import batches, read_topic
 from tests.faults.verifier import check, check_acknowledged
@@ -54,7 +54,7 @@ def run(plan: Plan, folder: Path, keep: Path | None = None) -> Report:
     report = Report()
     with small_disk(folder / "disk", plan.disk_megabytes) as disk, _stack(folder, disk, keep) as stack:
         with report.timed("start"):
-            stack.start("up", "--no-sample")
+            start(stack)
         scene = _scene(plan, stack, disk)
         reader = Reader(f"http://127.0.0.1:{stack.settings.api_port}", Path(stack.settings.lake))
         scene.producer.start()

@@ -22,6 +22,8 @@ _PROPERTIES = {
     "compression.type": "lz4",
     "reconnect.backoff.max.ms": 500,
 }
+_SILENT = logging.getLogger("faults.producer")  # it would say ten times a second that the broker is away
+_SILENT.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,7 @@ class Producer(threading.Thread):
         super().__init__(name="producer", daemon=True)
         self.acknowledged: dict[Place, Acknowledged] = {}
         self.refused: Counter[str] = Counter()
-        self._client = confluent_kafka.Producer(
-            {"bootstrap.servers": servers, **_PROPERTIES}, logger=logging.getLogger("faults.producer")
-        )
+        self._client = confluent_kafka.Producer({"bootstrap.servers": servers, **_PROPERTIES}, logger=_SILENT)
         self._topic = topic
         self._partitions = partitions
         self._messages = messages

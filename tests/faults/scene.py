@@ -36,6 +36,11 @@ class Scene:
         return self.stack.home
 
 
+def start(stack: Stack) -> None:
+    """Start the stack, as far as faults need it: what warms Spark up may take longer."""
+    stack.start("up", "--no-sample", said="  daemon         ready")
+
+
 def leader(home: Path, part: str) -> int | None:
     """The process id of a part of the stack; None while it is not there."""
     try:
