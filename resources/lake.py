@@ -1,12 +1,14 @@
 """The lake: the Delta tables under one URI, how a window is replaced in them, and how they are read."""
 
 import contextlib
+import logging
 import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +23,7 @@ from deltalake import (
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from resources.durability import UNSETTLED, mend, settle
 from resources.errors import LakeError, TransientError
 from resources.tables import TABLES, Table
 from resources.windows import Window
@@ -28,12 +31,24 @@ from resources.windows import Window
 STORE_ERRORS = (DeltaError, OSError)
 """What a store raises that is full, away or busy."""
 _FLOOR = "silt.floor"
+FILES_KEPT = timedelta(hours=6)
+"""A data file stays so long after it left its table: readers of an older version have hours to finish."""
+VERSIONS_KEPT = timedelta(days=3)
+"""So long a version can be opened, of the tables that are read by version."""
 _CONFIGURATION = {
     "delta.checkpointInterval": "20",
-    "delta.logRetentionDuration": "interval 3 days",  # readers ask for versions that old windows name
+    "delta.logRetentionDuration": f"interval {FILES_KEPT // timedelta(hours=1)} hours",
+    "delta.deletedFileRetentionDuration": f"interval {FILES_KEPT // timedelta(hours=1)} hours",
 }
+_READ_BY_VERSION = {  # upkeep alone shortens their logs: a row of `windows` may name an old version
+    "delta.logRetentionDuration": f"interval {VERSIONS_KEPT.days} days",
+    "delta.enableExpiredLogCleanup": "false",
+}
+VERSIONS = {"clustering_results": "results_version", "cluster_stats": "stats_version"}
+"""The tables that are read at the version which a row of ``windows`` names, and in which column."""
 _COMMIT_TRIES = 20
-_WRITER = WriterProperties(
+_LOG = logging.getLogger("silt.lake")
+WRITER = WriterProperties(
     compression="ZSTD",
     max_row_group_size=16_384,
     column_properties={
@@ -63,10 +78,11 @@ class Lake:
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
         self._handles: dict[str, DeltaTable] = {}
+        self._settled: dict[str, int] = {}
         self._lock = threading.RLock()
 
     def create(self, now: datetime, lateness: timedelta) -> None:
-        """Create the tables that are not there, and fix the floor at the first time.
+        """Create the tables that are not there, and fix the floor at the first time; mend what is torn.
 
         The floor is a UTC midnight at least ``lateness`` and a day before ``now``.
 
@@ -76,6 +92,7 @@ class Lake:
         floor = (now.astimezone(UTC) - lateness - timedelta(days=1)).date()
         try:
             for name, table in TABLES.items():
+                self._mend(name)
                 if not DeltaTable.is_deltatable(self._uri(name)):
                     self._create(name, table, floor)
         except (DeltaError, OSError) as error:
@@ -90,9 +107,22 @@ class Lake:
                 Schema.from_arrow(pl.DataFrame(schema=table.schema).to_arrow().schema),
                 mode="ignore",
                 partition_by=table.partition_by,
-                configuration=_CONFIGURATION | {_FLOOR: floor.isoformat()},
+                configuration={
+                    **_CONFIGURATION,
+                    **(_READ_BY_VERSION if name in VERSIONS else {}),
+                    _FLOOR: floor.isoformat(),
+                },
                 raise_if_key_not_exists=False,
             )
+
+    def _mend(self, name: str) -> None:
+        folder = self.folder(name)
+        for file in mend(folder) if folder else []:
+            _LOG.warning(
+                "Table %s of the lake %s: %s was torn by a power cut, or a later one; it is in the folder "
+                "_torn now. What it held is read from the topic or computed again.",
+                name, self.uri, file,
+            )  # fmt: skip
 
     @property
     def exists(self) -> bool:
@@ -103,6 +133,15 @@ class Lake:
         """The midnight (UTC) before which no window is due, runnable or shown."""
         day = self.table("windows").metadata().configuration[_FLOOR]
         return datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
+
+    def raise_floor(self, day: date) -> None:
+        """Move the floor to the UTC midnight that begins ``day``; it never moves back."""
+
+        def move(table: DeltaTable) -> None:
+            if date.fromisoformat(table.metadata().configuration[_FLOOR]) < day:
+                table.alter.set_table_properties({_FLOOR: day.isoformat()}, raise_if_not_exists=False)
+
+        self.commit("windows", move)
 
     def table(self, name: str, version: int | None = None) -> DeltaTable:
         """A table as it is now, or as it was at an older version.
@@ -149,7 +188,8 @@ class Lake:
 
     def read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         """A whole table: for those that stay small (``windows``, ``models``, ``cluster_stats``)."""
-        frame = pl.scan_delta(self.table(name))
+        with self._lock:  # another thread may bring the handle up to date meanwhile
+            frame = scan(self.table(name))
         return (frame.select(columns) if columns else frame).collect()
 
     def append(self, name: str, frame: pl.DataFrame) -> None:
@@ -161,10 +201,10 @@ class Lake:
         if frame.is_empty():
             return
         self._check_types(name, frame)
-        self._commit(
+        self.commit(
             name,
             lambda table: write_deltalake(
-                table, frame, mode="append", schema_mode="merge", writer_properties=_WRITER
+                table, frame, mode="append", schema_mode="merge", writer_properties=WRITER
             ),
         )
 
@@ -181,9 +221,11 @@ class Lake:
             predicate += f" AND digest = '{digest}'"
 
         def write(table: DeltaTable) -> None:
-            write_deltalake(table, frame, mode="overwrite", predicate=predicate, writer_properties=_WRITER)
+            # One batch: delta-rs spreads several over its threads, and their order is lost.
+            rows = frame.rechunk()
+            write_deltalake(table, rows, mode="overwrite", predicate=predicate, writer_properties=WRITER)
 
-        return self._commit(name, write)
+        return self.commit(name, write)
 
     def change_window(
         self, name: str, window: Window, change: Callable[[list[dict[str, Any]]], pl.DataFrame]
@@ -198,30 +240,32 @@ class Lake:
         def write(table: DeltaTable) -> None:
             rows = self.read_window(name, window, table.version()).collect().to_dicts()
             write_deltalake(
-                table, change(rows), mode="overwrite", predicate=_of(window), writer_properties=_WRITER
+                table, change(rows), mode="overwrite", predicate=_of(window), writer_properties=WRITER
             )
 
-        return self._commit(name, write)
+        return self.commit(name, write)
 
     def insert_once(self, name: str, key: str, frame: pl.DataFrame) -> bool:
-        """Insert one row unless a row with the same ``key`` stands there. No row is ever overwritten.
+        """Insert one row unless a row with the same number as ``key`` stands there. No row is overwritten.
 
         Returns:
             Whether this call's row was inserted. A conflict or an unknown outcome raises nothing: the
             caller reads what stands there.
         """
+        value = int(frame[key].item())  # as a literal it spares the files that cannot hold it
         with contextlib.suppress(CommitFailedError):
+            table = DeltaTable(self._uri(name))
             outcome = (
-                DeltaTable(self._uri(name))
-                .merge(
+                table.merge(
                     frame,
-                    predicate=f"source.{key} = target.{key}",
+                    predicate=f"source.{key} = target.{key} AND target.{key} = {value}",
                     source_alias="source",
                     target_alias="target",
                 )
                 .when_not_matched_insert_all()
                 .execute()
             )
+            self._settle(name, table.version())
             return bool(outcome["num_target_rows_inserted"] == 1)
         return False
 
@@ -235,18 +279,37 @@ class Lake:
                     "another SILT_HOME or SILT_LAKE_URI."
                 )
 
-    def _commit(self, name: str, write: Any) -> int:
-        for attempt in range(_COMMIT_TRIES):
+    def commit(self, name: str, write: Callable[[DeltaTable], object], tries: int = _COMMIT_TRIES) -> int:
+        """Have ``write`` commit to a fresh handle, again if another was first; on disk when it returns.
+
+        Returns:
+            The table's version that it made.
+
+        Raises:
+            TransientError: others were first every time.
+        """
+        for attempt in range(tries):
             table = DeltaTable(self._uri(name))
             try:
                 write(table)
             except CommitFailedError:
                 time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
             else:
+                self._settle(name, table.version())
                 return table.version()
-        raise TransientError(
-            f"Table {name} of the lake {self.uri} was busy {_COMMIT_TRIES} times: try again."
-        )
+        raise TransientError(f"Table {name} of the lake {self.uri} was busy {tries} times: try again.")
+
+    def _settle(self, name: str, version: int) -> None:
+        if folder := self.folder(name):
+            settle(folder, self._settled.get(name, version - UNSETTLED), version)
+            self._settled[name] = version
+
+    def folder(self, name: str) -> Path | None:
+        """A table's folder; None in an object store."""
+        url = urlsplit(self.uri)
+        if url.scheme not in ("", "file"):
+            return None
+        return Path(unquote(url.path) if url.scheme else self.uri) / name
 
     def _uri(self, name: str) -> str:
         return f"{self.uri}/{name}"
@@ -267,6 +330,32 @@ def add_actions(table: DeltaTable) -> pl.DataFrame:
     url = urlsplit(table.table_uri)
     root = (unquote(url.path) if url.scheme == "file" else table.table_uri).rstrip("/")
     return actions.struct.unnest().with_columns(address=pl.concat_str(pl.lit(f"{root}/"), "path"))
+
+
+def scan(table: DeltaTable, day: date | None = None) -> pl.LazyFrame:
+    """All rows of a table version, or those of one day.
+
+    Not ``pl.scan_delta``: that takes a local table's URL for its path, and finds nothing in ``my%20home``.
+    """
+    schema = pl.scan_delta(table).collect_schema()
+    actions = add_actions(table)
+    if actions.is_empty():
+        return pl.LazyFrame(schema=schema)
+    stored = pl.Schema({name: kind for name, kind in schema.items() if f"partition.{name}" not in actions})
+    if stored == schema:
+        return _files(actions, stored)
+    days = actions.group_by("partition.date", maintain_order=True)
+    frames = [
+        _files(files, stored).select(pl.lit(value, pl.Date).alias("date"), pl.all()).select(schema.names())
+        for (value,), files in days
+        if day is None or value == day
+    ]
+    return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
+
+
+def _files(actions: pl.DataFrame, schema: pl.Schema) -> pl.LazyFrame:
+    addresses = actions["address"].to_list()
+    return pl.scan_parquet(addresses, schema=schema, missing_columns="insert", extra_columns="ignore")
 
 
 def store_failed(uri: str, error: Exception) -> TransientError:

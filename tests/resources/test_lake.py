@@ -122,6 +122,17 @@ def test_of_many_writers_of_one_number_exactly_one_wins_and_no_row_is_overwritte
         assert lake.read("ledger").filter(pl.col("number") == number)["attempt"].to_list() == standing
 
 
+def test_a_windows_rows_stay_in_their_order(lake: Lake) -> None:
+    """However many batches the frame comes in, and however many threads write it."""
+    ids = [f"{number:06}" for number in range(60_000)]
+    given = {"record_id": ids, "date": [FIRST.date] * 60_000, "window": [FIRST.key] * 60_000}
+    empty = pl.DataFrame(schema=dict(TABLES["clustering_results"].schema))
+    rows = pl.concat([empty, pl.DataFrame(given)], how="diagonal")
+    pieces = pl.concat([rows[start : start + 1_000] for start in range(0, 60_000, 1_000)], rechunk=False)
+    lake.replace_window("clustering_results", FIRST, pieces)
+    assert rows_of(lake, "clustering_results", FIRST)["record_id"].to_list() == ids
+
+
 def test_an_inserted_row_is_read_back_as_it_was(lake: Lake) -> None:
     row = ledger_row(
         1,
@@ -283,6 +294,20 @@ def test_files_and_version_belong_together_while_others_write(lake: Lake) -> Non
         reader.join()
     assert len(seen) > 2, "the readers never met the writer"
     assert not wrong
+
+
+@pytest.mark.parametrize("folder", ["my home", "Zürich", "100%", "a#b", "a,b=c"])
+def test_a_lake_is_read_whatever_characters_its_path_has(tmp_path: Path, folder: str) -> None:
+    lake = Lake(str(tmp_path / folder))
+    lake.create(NOW, timedelta(hours=24))
+    lake.append("records", landed_rows(FIRST, 1, [(0, 1)]))
+    lake.append("records", landed_rows(FIRST.step(300), 2, [(0, 2)]).with_columns(city=pl.lit("Łódź")))
+    assert lake.insert_once("ledger", "number", ledger_row(1))
+    found = lake.read("records").sort("kafka_offset")
+    assert found["date"].to_list() == [FIRST.date, FIRST.step(300).date]
+    assert found["city"].to_list() == [None, "Łódź"]
+    assert lake.read("ledger", ["number"])["number"].to_list() == [1]
+    assert rows_of(lake, "records", FIRST).height == 1
 
 
 def test_an_unknown_window_has_no_rows_and_all_columns(lake: Lake) -> None:
