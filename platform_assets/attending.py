@@ -8,7 +8,7 @@ import dagster as dg
 from platform_assets.run import Platform
 from platform_assets.spark_session import SparkConnectResource
 from resources.errors import TransientError
-from resources.intakes import Intake
+from resources.intake_rows import Intake
 from resources.windows import Window
 
 PREPARE = timedelta(seconds=20)

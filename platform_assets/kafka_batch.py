@@ -9,7 +9,7 @@ from platform_assets.partitions import Partitions
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from resources.batch import select
-from resources.intakes import Intake
+from resources.intake_rows import Intake
 
 SHOWN = 50
 """So many intakes of a window at most are listed in its metadata."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from resources.contract import Contract
 from resources.errors import TransientError
-from resources.intakes import Intake, Intakes, Span
+from resources.intake_rows import Intake, Span
+from resources.intakes import Intakes
 from resources.kafka import BoundedRead, Topic, TopicState
 from resources.lake import Lake
 from resources.landing import Landing
@@ -120,8 +121,13 @@ class Attempt:
         return any(start < self._state.end[partition] for partition, start in self._starts.items())
 
     def land(self) -> None:
-        """Read to the chosen bound; append the records and dead letters, which nobody sees yet."""
+        """Read to the chosen bound; append the records and dead letters, which nobody sees yet.
+
+        Raises:
+            TransientError: the broker is away, or the topic was replaced since this began.
+        """
         self._landing.take(self._read)
+        self._check_same_topic()
         self._taker.lake.append("records", self._landing.records())
         self._taker.lake.append("dead_letters", self._landing.dead_letters())
 
@@ -136,6 +142,14 @@ class Attempt:
             _LOG.info("Intake %d was another taker's: reading the ledger again.", self.number)
             time.sleep(0.05)
         return entered
+
+    def _check_same_topic(self) -> None:
+        """What was read by name and offset may be another topic's, created since."""
+        topic = self._taker.topic
+        if self.reads and topic.id() != self._state.id:
+            raise TransientError(
+                f"Topic {topic.name} was deleted and created again while it was read: nothing was taken in."
+            )
 
     def _choose_starts(self) -> dict[int, int]:
         known, state = self._before.ends(), self._state

@@ -1,76 +1,16 @@
 """What the ledger says: all intakes at one moment, kept in columns, and what follows from them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 import polars as pl
 
+from resources.intake_rows import Gap, Intake, Span, read_intake
 from resources.tables import TABLES
 from resources.windows import Window
 
-
-@dataclass(frozen=True)
-class Span:
-    """Offsets [start, end) of one Kafka partition, as one intake read them.
-
-    Attributes:
-        missing: how many of them the broker's retention took before they were read.
-        watermark: the latest event time of a record of this partition so far.
-        last_timestamp: the broker's, of the last message of this partition so far.
-        missing_from: the last timestamp known before what is missing.
-        missing_to: the first one known after it.
-    """
-
-    partition: int
-    start: int
-    end: int
-    missing: int
-    watermark: datetime | None
-    last_timestamp: datetime | None
-    missing_from: datetime | None
-    missing_to: datetime | None
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Offsets of one Kafka partition that the broker's retention took before an intake could read them.
-
-    Attributes:
-        start: the first of them.
-        missing: how many.
-    """
-
-    intake: int
-    partition: int
-    start: int
-    missing: int
-    missing_from: datetime
-    missing_to: datetime
-
-    def touches(self, window: Window) -> bool:
-        """Whether what is missing may have been a window's."""
-        return self.missing_from < window.end and window.start <= self.missing_to
-
-
-@dataclass(frozen=True)
-class Intake:
-    """One row of the ledger: a numbered, bounded read of the topic."""
-
-    number: int
-    attempt: str
-    kind: str
-    """``topic``, ``replay`` (of dead letters) or ``reset``."""
-    topic_id: str
-    taken_at: datetime
-    caught_up: bool
-    spans: Mapping[int, Span]
-    landed: Mapping[str, int]
-    """Records per window, without the too late ones."""
-    refused: Mapping[str, int]
-    """Dead letters per window of their timestamp."""
+_PIECES = 100
 
 
 class Intakes:
@@ -87,11 +27,10 @@ class Intakes:
         """These intakes, and those that follow them."""
         if self.rows.is_empty():
             return Intakes(rows)
-        more = Intakes(pl.concat([self.rows, rows.select(self.rows.columns)], rechunk=True))
+        more = Intakes(_joined(self.rows, rows))
         for name in ("_landed", "_refused", "_replayed", "_gaps"):
             if name in self.__dict__:  # what was worked out already is not worked out again
-                new = getattr(Intakes(rows), name)
-                more.__dict__[name] = pl.concat([getattr(self, name), new], rechunk=True)
+                more.__dict__[name] = _joined(getattr(self, name), getattr(Intakes(rows), name))
         return more
 
     # ---- single intakes ----
@@ -100,11 +39,11 @@ class Intakes:
         return self.rows.height
 
     def __iter__(self) -> Iterator[Intake]:
-        return map(_intake, self.rows.iter_rows(named=True))
+        return map(read_intake, self.rows.iter_rows(named=True))
 
     def __getitem__(self, number: int) -> Intake:
         """The intake with this number."""
-        return _intake(self.rows.row(number - self.first, named=True))
+        return read_intake(self.rows.row(number - self.first, named=True))
 
     @property
     def first(self) -> int:
@@ -127,7 +66,7 @@ class Intakes:
     def newest_read(self) -> Intake | None:
         """The last intake that says where the next one starts: a read of the topic, or a reset."""
         read = self.rows.filter(pl.col("kind") != "replay").tail(1)
-        return _intake(read.row(0, named=True)) if read.height else None
+        return read_intake(read.row(0, named=True)) if read.height else None
 
     def spans(self) -> Mapping[int, Span]:
         """Per Kafka partition, the last span read."""
@@ -248,18 +187,6 @@ class Intakes:
         return cls(pl.DataFrame(rows, schema=dict(TABLES["ledger"].schema)))
 
 
-def _intake(row: Mapping[str, Any]) -> Intake:
-    refused: dict[str, int] = {}
-    for item in row["refused"]:
-        refused[item["window"]] = refused.get(item["window"], 0) + item["count"]
-    return Intake(
-        number=row["number"],
-        attempt=row["attempt"],
-        kind=row["kind"],
-        topic_id=row["topic_id"],
-        taken_at=row["taken_at"],
-        caught_up=row["caught_up"],
-        spans={span["partition"]: Span(**span) for span in row["spans"]},
-        landed={item["window"]: item["records"] for item in row["landed"]},
-        refused=refused,
-    )
+def _joined(known: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """One below the other; all is copied into one piece only now and then."""
+    return pl.concat([known, new.select(known.columns)], rechunk=known.n_chunks() >= _PIECES)

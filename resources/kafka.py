@@ -21,6 +21,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._topic import TopicDescription
 
 from resources.errors import SettingError, SiltError, TransientError
 from resources.settings import KAFKA_PREFIX, Settings
@@ -33,6 +34,7 @@ _LOG = logging.getLogger("silt.kafka")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _READER = {
     "fetch.wait.max.ms": 10,
+    "receive.message.max.bytes": 2**31 - 1,  # the broker alone says how large a record may be
     "group.id": "silt",  # librdkafka asks for a name; no group is ever joined
 }
 _EXACT = {  # no setting changes these: a read would not be exact any more
@@ -69,6 +71,17 @@ class Topic:
     def _admin(self) -> AdminClient:
         return AdminClient(client_properties(self._settings), logger=_LOG)
 
+    def id(self) -> str:
+        """Ask the broker for the topic's id.
+
+        Raises:
+            TransientError, SettingError: as :meth:`state`.
+        """
+        try:
+            return str(self._described().topic_id)
+        except KafkaException as error:
+            raise translated(error, self._settings, self.name) from None
+
     def state(self) -> TopicState:
         """Ask the broker for the topic's id and its offsets.
 
@@ -77,10 +90,7 @@ class Topic:
             SettingError: the topic is not there, or the broker refuses this client.
         """
         try:
-            described = self._admin.describe_topics(
-                TopicCollection([self.name]), request_timeout=ANSWER_SECONDS
-            )
-            topic = described[self.name].result()
+            topic = self._described()
             partitions = sorted(partition.id for partition in topic.partitions)
             return TopicState(
                 id=str(topic.topic_id),
@@ -89,6 +99,11 @@ class Topic:
             )
         except KafkaException as error:
             raise translated(error, self._settings, self.name) from None
+
+    def _described(self) -> TopicDescription:
+        described = self._admin.describe_topics(TopicCollection([self.name]), request_timeout=ANSWER_SECONDS)
+        topic: TopicDescription = described[self.name].result()
+        return topic
 
     def _offsets(self, partitions: list[int], spec: OffsetSpec) -> dict[int, int]:
         asked = {TopicPartition(self.name, partition): spec for partition in partitions}

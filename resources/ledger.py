@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from resources.errors import LakeError
-from resources.intakes import Intake, Intakes
+from resources.intake_rows import Intake
+from resources.intakes import Intakes
 from resources.lake import Lake, add_actions
 from resources.tables import TABLES
 
@@ -31,9 +32,10 @@ class Ledger:
             files = add_actions(self._lake.table("ledger"))
             if not files.is_empty():
                 last = self._known.last
-                new = files.filter(pl.col("max.number").gt(last).fill_null(value=True))["address"]
+                new = files.filter(pl.col("max.number").gt(last).fill_null(value=True)).sort("min.number")
                 if len(new):
-                    self._add(pl.scan_parquet(new.to_list()).filter(pl.col("number") > last).collect())
+                    rows = pl.scan_parquet(new["address"].to_list()).filter(pl.col("number") > last)
+                    self._add(rows.collect())
             return self._known
 
     def enter(self, row: Mapping[str, Any]) -> Intake | None:

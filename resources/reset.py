@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from resources.errors import LogError, TransientError
-from resources.intakes import Intakes, Span
+from resources.intake_rows import Span
+from resources.intakes import Intakes
 from resources.kafka import TopicState
 from resources.ledger import Ledger
 

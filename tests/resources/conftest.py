@@ -18,7 +18,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from resources.contract import Contract, load_contract
 from resources.errors import SiltError
 from resources.intake import Taker
-from resources.intakes import Intake, Span
+from resources.intake_rows import Intake, Span
 from resources.kafka import Topic, TopicState
 from resources.lake import Lake
 from resources.settings import Settings

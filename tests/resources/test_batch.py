@@ -13,7 +13,8 @@ from deltalake import DeltaTable
 from resources.batch import Batch, check_current, landed, read_batch, select
 from resources.contract import Contract
 from resources.errors import LakeError
-from resources.intakes import Intake, Intakes
+from resources.intake_rows import Intake
+from resources.intakes import Intakes
 from resources.lake import Lake
 from resources.publication import publish
 from resources.windows import Window

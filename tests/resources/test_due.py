@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from resources.due import Due, covered_intakes, due_windows, passed_without_record
-from resources.intakes import Intake, Intakes, Span
+from resources.intake_rows import Intake, Span
+from resources.intakes import Intakes
 from resources.lake import Lake
 from resources.windows import Window
 from tests.resources.conftest import FIRST, GRID, intake, span, window_row

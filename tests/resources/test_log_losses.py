@@ -196,6 +196,16 @@ def test_a_topic_deleted_and_created_again_is_refused_by_name(feed: Feed) -> Non
     assert feed.stored("records").height == 5
 
 
+def test_a_topic_that_is_replaced_during_an_intake_is_not_taken_for_the_old_one(feed: Feed) -> None:
+    feed.send_records(range(5))
+    attempt = feed.taker().begin()
+    feed.recreate()
+    feed.send_records(range(5))
+    with pytest.raises(TransientError, match=f"{feed.topic} was deleted and created again while it was read"):
+        attempt.land()
+    assert feed.rows("records", "ledger") == 0
+
+
 def test_after_a_reset_the_new_topic_is_read_from_its_first_offset_and_the_old_records_stay(
     feed: Feed,
 ) -> None:
@@ -214,7 +224,9 @@ def test_after_a_reset_the_new_topic_is_read_from_its_first_offset_and_the_old_r
     (after,) = publish_all(feed)
     assert (before.records, after.records, after.duplicates) == (2, 4, 1)
     assert (before.revision, after.revision) == (1, 2)
-    assert plan_reset(feed.topic, feed.state(), feed.taker().ledger.intakes()) is None
+    intakes = feed.taker().ledger.intakes()
+    check_tiling(intakes)
+    assert plan_reset(feed.topic, feed.state(), intakes) is None
 
 
 def test_a_topic_that_the_broker_cut_is_refused_and_after_a_reset_goes_on_at_its_end(

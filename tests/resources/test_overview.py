@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from resources.due import due_windows
-from resources.intakes import Intake, Intakes
+from resources.intake_rows import Intake
+from resources.intakes import Intakes
 from resources.lake import Lake
 from resources.overview import STATES, window_rows, window_states
 from tests.resources.conftest import FIRST, GRID, intake, window_row
