@@ -2,7 +2,7 @@
 
 import json
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,14 +84,15 @@ class DagsterUI:
         events = self.ask(_FAILURES, run=run_id)["eventConnection"]["events"]
         return [event["error"]["message"] for event in events if event.get("error")]
 
-    def materialize(self, assets: Sequence[str], window: str) -> str:
-        """Launch one run of some assets of a window; its id."""
+    def materialize(self, assets: Sequence[str], window: str, tags: Mapping[str, str] | None = None) -> str:
+        """Launch one run of some assets of a window, with more tags if they are given; its id."""
+        named = {"dagster/partition": window, **(tags or {})}
         selection = [{"path": [asset]} for asset in assets]
         answer = self.ask(
             _LAUNCH,
             params={
                 "mode": "default",
-                "executionMetadata": {"tags": [{"key": "dagster/partition", "value": window}]},
+                "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in named.items()]},
                 "runConfigData": "{}",
                 "selector": {
                     "repositoryLocationName": "silt",

@@ -2,7 +2,7 @@
 
 import contextlib
 import urllib.error
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.e2e.dagster_ui import DagsterUI, Run, as_run
@@ -16,6 +16,7 @@ _BACKFILLS = """{ partitionBackfillsOrError(limit: 200) { ... on PartitionBackfi
     id status } } } }"""
 _BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+_TERMINATE = """mutation($runs: [String!]!) { terminateRuns(runIds: $runs) { __typename } }"""
 _SAID = """query($run: ID!) { runOrError(runId: $run) { ... on Run { eventConnection { events {
     ... on MessageEvent { message } ... on ErrorEvent { error { message causes { message } } } } } } } }"""
 
@@ -27,9 +28,13 @@ class Dagster(DagsterUI):
         """All runs that wait or run."""
         return self._filtered(statuses=_UNFINISHED)
 
-    def waiting(self) -> int:
-        """How many runs wait for a slot."""
-        return len(self._filtered(statuses=["QUEUED"]))
+    def waiting(self) -> list[str]:
+        """The ids of the runs that wait for a slot."""
+        return [run.id for run in self._filtered(statuses=["QUEUED"])]
+
+    def terminate(self, runs: Sequence[str]) -> None:
+        """Call runs off, as a person does."""
+        self.ask(_TERMINATE, runs=list(runs))
 
     def changed_since(self, moment: float) -> list[Run]:
         """The runs of which anything was heard since a moment, in seconds since the epoch."""
@@ -44,9 +49,9 @@ class Dagster(DagsterUI):
         events = self.ask(_SAID, run=run)["eventConnection"]["events"]
         return "\n".join(text for event in events for text in _texts(event))
 
-    def launch(self, assets: Sequence[str], window: str) -> str:
+    def launch(self, assets: Sequence[str], window: str, tags: Mapping[str, str] | None = None) -> str:
         """Launch a run as the UI does, as soon as Dagster knows its code again; the run's id."""
-        return _as_soon_as_it_can(lambda: self.materialize(assets, window))
+        return _as_soon_as_it_can(lambda: self.materialize(assets, window, tags))
 
     def start_backfill(self, assets: Sequence[str], windows: Sequence[str]) -> str:
         """Launch a backfill in the same way; its id."""

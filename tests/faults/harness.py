@@ -80,11 +80,11 @@ def _scene(plan: Plan, stack: Stack, disk: SmallDisk) -> Scene:
     servers = stack.settings.kafka_properties["bootstrap.servers"]
     first_messages = messages.of_the_past(plan.past_records)
     producer = Producer(servers, stack.contract.topic, PARTITIONS, messages, first_messages, plan.rate)
-    return Scene(stack, Dagster(stack.settings), disk, producer, messages, past, random.Random(7))
+    return Scene(plan, stack, Dagster(stack.settings), disk, producer, messages, past, random.Random(7))
 
 
 def _faults(plan: Plan, scene: Scene, reader: Reader) -> None:
-    """Every round all faults, in another order each time; they end with the producer's live windows."""
+    """Every round all faults; they end with the producer's live windows."""
     ended = time.monotonic() + plan.live_seconds
     for number in range(plan.rounds):
         for fault in _round(plan, scene, number):
@@ -96,12 +96,19 @@ def _faults(plan: Plan, scene: Scene, reader: Reader) -> None:
 
 
 def _round(plan: Plan, scene: Scene, number: int) -> list[Fault]:
-    crowded = number % plan.crowded == 0
-    others: list[Fault] = [
-        *[kill_run] * plan.run_kills, *KILLS.values(), run_twice, backfill, fill_disk, terminate_stack,
-    ]  # fmt: skip
-    scene.random.shuffle(others)
-    return [*others, kill_crowded_stack if crowded else kill_stack]
+    """All faults, in another order each round; in the first, what asks the code server waits least for it."""
+    faults: list[Fault] = [
+        run_twice,
+        kill_stack if number % plan.crowded else kill_crowded_stack,
+        *KILLS.values(),
+        *[kill_run] * plan.run_kills,
+        fill_disk,
+        backfill,
+        terminate_stack,
+    ]
+    if number:
+        scene.random.shuffle(faults)
+    return faults
 
 
 def _is_calm(scene: Scene) -> bool:

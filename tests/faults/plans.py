@@ -15,6 +15,7 @@ class Plan:
         rounds: so often all faults happen.
         run_kills: kills of a window's run in a round.
         crowded: every so many kills of the whole stack, more runs wait than there are slots.
+        crowd_left: so many of them are not called off afterwards.
         disk_megabytes: size of the disk that the lake is on.
         least_acknowledged, least_windows: the run does not count below.
     """
@@ -26,6 +27,7 @@ class Plan:
     rounds: int
     run_kills: int
     crowded: int
+    crowd_left: int
     disk_megabytes: int
     least_acknowledged: int
     least_windows: int
@@ -37,11 +39,11 @@ class Plan:
 
 
 SHORT = Plan(
-    live_windows=2, rate=60, past_windows=5, past_records=200, rounds=1, run_kills=1, crowded=1,
+    live_windows=2, rate=60, past_windows=5, past_records=200, rounds=1, run_kills=1, crowded=1, crowd_left=1,
     disk_megabytes=256, least_acknowledged=5_000, least_windows=7,
 )  # fmt: skip
 LONG = Plan(
     live_windows=40, rate=90, past_windows=6, past_records=2_000, rounds=20, run_kills=1, crowded=5,
-    disk_megabytes=2048, least_acknowledged=200_000, least_windows=40,
+    crowd_left=100, disk_megabytes=2048, least_acknowledged=200_000, least_windows=40,
 )  # fmt: skip
 PLANS = {"short": SHORT, "long": LONG, "one-round": replace(LONG, live_windows=4, rounds=1)}

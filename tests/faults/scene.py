@@ -14,6 +14,7 @@ from local_stack.groups import members
 from tests.faults.disk import SmallDisk
 from tests.faults.graphql import Dagster
 from tests.faults.messages import MINUTE, Messages
+from tests.faults.plans import Plan
 from tests.faults.producer import Producer
 from tests.stacks import Stack, until
 
@@ -22,6 +23,7 @@ from tests.stacks import Stack, until
 class Scene:
     """One run of the harness. ``past``: the starts of the past windows, in milliseconds."""
 
+    plan: Plan
     stack: Stack
     dagster: Dagster
     disk: SmallDisk
