@@ -1,4 +1,4 @@
-"""The one Definitions object: assets, sensor and resources, made from the settings."""
+"""The one Definitions object: assets, sensor, schedules and resources, made from the settings."""
 
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ from platform_assets.partitions import make_partitions
 from platform_assets.run import Platform
 from platform_assets.sensors import make_window_sensor
 from platform_assets.spark_session import SparkConnectResource
+from platform_assets.upkeep import make_upkeep
 from resources.contract import load_contract
 from resources.intake import Taker
 from resources.lake import Lake
@@ -37,6 +38,7 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         sensors=[make_window_sensor(assets)],
+        schedules=make_upkeep(assets),
         resources={
             "platform": Platform(settings, contract, lake, Taker(settings, contract, lake)),
             "spark": SparkConnectResource(spark_config=spark_config(settings)),

@@ -221,9 +221,7 @@ class Lake:
             predicate += f" AND digest = '{digest}'"
 
         def write(table: DeltaTable) -> None:
-            # One batch: delta-rs spreads several over its threads, and their order is lost.
-            rows = frame.rechunk()
-            write_deltalake(table, rows, mode="overwrite", predicate=predicate, writer_properties=WRITER)
+            write_deltalake(table, frame, mode="overwrite", predicate=predicate, writer_properties=WRITER)
 
         return self.commit(name, write)
 

@@ -42,6 +42,11 @@ class Report:
     """What was not done, one line each: a table was busy, or there was no time."""
     _started: float = field(default_factory=time.monotonic)
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the work began."""
+        return time.monotonic() - self._started
+
     def of(self, name: str) -> Change:
         """The change of a table; its files are counted at the first call."""
         if name not in self.changes:
@@ -51,7 +56,7 @@ class Report:
 
     def in_time(self, what: str) -> bool:
         """Whether there is time for one thing more; otherwise it is left."""
-        if time.monotonic() < self._started + self.seconds:
+        if self.elapsed < self.seconds:
             return True
         self.left.append(f"{what}: no time, the next run goes on")
         return False

@@ -41,6 +41,6 @@ def _first_kept_intake(lake: Lake, floor: date) -> int:
     newest = pl.col("landed").list.eval(pl.element().struct.field("window")).list.max()
     since = datetime.combine(floor - timedelta(days=1), datetime.min.time(), UTC)
     needed = (pl.col("taken_at") >= since) | (newest >= floor.isoformat())
-    last = rows.filter(pl.col("kind") == "topic")["number"].max()
-    kept = rows.filter(needed | (pl.col("number") == last))["number"].min()
+    last = pl.col("number") == pl.col("number").filter(pl.col("kind") == "topic").max()
+    kept = rows.filter(needed | last)["number"].min()
     return kept if isinstance(kept, int) else 0

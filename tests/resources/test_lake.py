@@ -122,17 +122,6 @@ def test_of_many_writers_of_one_number_exactly_one_wins_and_no_row_is_overwritte
         assert lake.read("ledger").filter(pl.col("number") == number)["attempt"].to_list() == standing
 
 
-def test_a_windows_rows_stay_in_their_order(lake: Lake) -> None:
-    """However many batches the frame comes in, and however many threads write it."""
-    ids = [f"{number:06}" for number in range(60_000)]
-    given = {"record_id": ids, "date": [FIRST.date] * 60_000, "window": [FIRST.key] * 60_000}
-    empty = pl.DataFrame(schema=dict(TABLES["clustering_results"].schema))
-    rows = pl.concat([empty, pl.DataFrame(given)], how="diagonal")
-    pieces = pl.concat([rows[start : start + 1_000] for start in range(0, 60_000, 1_000)], rechunk=False)
-    lake.replace_window("clustering_results", FIRST, pieces)
-    assert rows_of(lake, "clustering_results", FIRST)["record_id"].to_list() == ids
-
-
 def test_an_inserted_row_is_read_back_as_it_was(lake: Lake) -> None:
     row = ledger_row(
         1,

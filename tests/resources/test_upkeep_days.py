@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -142,6 +143,22 @@ def test_without_time_all_is_left_and_said(lake: Lake) -> None:
         STEPS
     )
     assert file_count(lake, "records") == 2 * SMALL_FILES
+
+
+def test_a_table_that_others_are_busy_with_is_left_and_said(lake: Lake) -> None:
+    lake.replace_window("windows", FIRST, window_row(FIRST))
+    lake.replace_window("windows", FIRST.step(1), window_row(FIRST.step(1)))
+    met = []
+
+    def late(table: DeltaTable) -> dict[str, Any]:  # another writer is first, each time
+        met.append(Lake(lake.uri).replace_window("windows", FIRST, window_row(FIRST)))
+        return table.optimize.compact()
+
+    report = Report(lake)
+    assert report.commit("windows", "its files", late) == {}
+    assert len(met) > 3
+    assert report.left == ["windows, its files: busy, the next run tries again"]
+    assert report.changes["windows"].files_after == 2
 
 
 def in_threads(done: threading.Event, *works: Callable[[], None]) -> list[threading.Thread]:
