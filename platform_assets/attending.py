@@ -26,7 +26,8 @@ def attend(
     """
     close = platform.grid.close(window)
     every = timedelta(seconds=platform.settings.intake_seconds)
-    context.log.info(f"The window closes in {_until(close):.0f} s: attending it.")
+    if _until(close) > 0:
+        context.log.info(f"The window closes in {_until(close):.0f} s: attending it.")
     ready = False
     while (now := datetime.now(UTC)) < close:
         _take_in(context, platform)

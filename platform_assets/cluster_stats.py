@@ -6,14 +6,14 @@ import dagster as dg
 import msgspec
 import polars as pl
 
-from platform_assets.models import batch_records, read_model
+from platform_assets.models import read_model
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.pictures import sizes_picture
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
-from platform_assets.training.assign import assigned
 from platform_assets.training.statistics import ClusterStatistics, cluster_statistics
-from resources.batch import Batch
+from resources.batch import Batch, selected
+from resources.errors import LakeError
 from resources.publication import publish
 from resources.tables import TABLES
 
@@ -24,7 +24,7 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
     @dg.asset(
         partitions_def=partitions.grid,
         deps=[dg.AssetDep("clustering_results", partition_mapping=MAPPING)],
-        kinds={"spark", "deltalake"},
+        kinds={"polars", "deltalake"},
         retry_policy=RETRIES,
     )
     def cluster_stats(
@@ -38,10 +38,7 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
             model = read_model(platform, batch)
             statistics = []
             if model:
-                records = batch_records(spark, platform, batch)
-                statistics = cluster_statistics(
-                    assigned(records, platform.contract, model), platform.contract
-                )
+                statistics = cluster_statistics(_assigned(platform, batch), platform.contract)
             platform.check_current(batch)
             rows = [_row(cluster, batch) for cluster in statistics]
             frame = pl.DataFrame(rows, schema=dict(TABLES["cluster_stats"].schema))
@@ -52,6 +49,27 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
             return dg.MaterializeResult(metadata=_metadata(statistics, batch, state, seconds))
 
     return cluster_stats
+
+
+def _assigned(platform: Platform, batch: Batch) -> pl.LazyFrame:
+    """The batch's records with their clusters.
+
+    Raises:
+        LakeError: the window's results are not its present batch's.
+    """
+    results = (
+        platform.lake.read_window("clustering_results", batch.window)
+        .filter(pl.col("digest") == batch.digest)
+        .select("record_id", "cluster")
+        .collect()
+    )
+    if results.height != batch.records:
+        raise LakeError(
+            f"Window {batch.window.key} has no results of its present batch: "
+            "materialize clustering_results for it first."
+        )
+    records = selected(platform.lake, batch, platform.taker.ledger.intakes())
+    return records.join(results.lazy(), on="record_id", maintain_order="left")
 
 
 def _row(cluster: ClusterStatistics, batch: Batch) -> dict[str, object]:

@@ -6,6 +6,7 @@ import dagster as dg
 
 from platform_assets.cluster_stats import make_cluster_stats
 from platform_assets.clustering_results import make_clustering_results
+from platform_assets.forking import fork_runs
 from platform_assets.kafka_batch import make_kafka_batch
 from platform_assets.models import make_model
 from platform_assets.partitions import make_partitions
@@ -24,6 +25,7 @@ from resources.windows import SLOTS
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads."""
+    fork_runs()
     settings = load_settings()
     contract = load_contract(settings.contract)
     lake = Lake(settings.lake)

@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
-from platform_assets.training.mllib import Profile, Training, in_order, profile, train
+from platform_assets.training.features import Profile, profile
+from platform_assets.training.mllib import Training, in_order, train
 from resources.batch import Batch
 from resources.cluster_model import ClusterModel
 from resources.errors import LakeError
@@ -39,12 +40,11 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
             batch = platform.batch(window)
             row = _empty(platform, batch)
             if batch.records:
-                records = in_order(batch_records(spark, platform, batch))
+                records = batch_records(spark, platform, batch)
                 found = profile(records, platform.contract)
                 if found.enough:
                     row |= _trained(train(records, platform.contract, found.features))
                 row |= {"left_out": found.left_out, "state": _state(found, row)}
-                records.unpersist()
             platform.check_current(batch)
             frame = pl.DataFrame([row], schema=dict(TABLES["models"].schema))
             platform.lake.replace_window("models", window, frame, batch.digest)
@@ -54,14 +54,14 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
 
 
 def batch_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> DataFrame:
-    """A batch's records as a Spark frame, the same for all assets of a run; there is at least one."""
+    """A batch's records in order, as one Spark frame for all assets of a run; there is at least one."""
     window = batch.window
     attempts = platform.taker.ledger.intakes().attempts_with(window, batch.covered)
     files = platform.lake.window_files("records", window).files
 
     def select(session: SparkSession) -> DataFrame:
         suit_size(session, batch.records)
-        return selected_records(session, platform.contract, window.key, files, attempts)
+        return in_order(selected_records(session, platform.contract, window.key, files, attempts))
 
     return spark.hold(batch.digest, select)
 

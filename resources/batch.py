@@ -13,6 +13,8 @@ from resources.lake import Lake
 from resources.tables import TABLES
 from resources.windows import Grid, Window
 
+_ORDER = ("event_time", "kafka_partition", "kafka_offset", "intake")
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -66,10 +68,8 @@ def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: 
 
     Of several records with one id the latest counts, by event time, Kafka partition, offset, intake.
     """
-    rows = landed(lake, window, intakes)
-    kept = rows.sort("event_time", "kafka_partition", "kafka_offset", "intake").unique(
-        "record_id", keep="last", maintain_order=True
-    )
+    rows = landed(lake, window, intakes, intakes.last).select("record_id", *_ORDER).collect()
+    kept = _latest(rows.lazy()).collect()
     reached = intakes.first_to_reach(grid.close(window), datetime.now(UTC)) or intakes.last
     digest = _digest(kept, intakes, intakes[reached].topic_id, contract.version)
     batch = Batch(
@@ -89,15 +89,20 @@ def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: 
     return batch
 
 
-def landed(lake: Lake, window: Window, intakes: Intakes) -> pl.DataFrame:
-    """Id, event time and place of a window's records that the intakes name, without the too late ones."""
-    attempts = intakes.attempts_with(window, intakes.last)
-    return (
-        lake.read_window("records", window)
-        .filter(~pl.col("too_late") & pl.col("attempt").is_in(attempts))
-        .select("record_id", "event_time", "kafka_partition", "kafka_offset", "intake")
-        .collect()
-    )
+def landed(lake: Lake, window: Window, intakes: Intakes, covered: int) -> pl.LazyFrame:
+    """The rows of a window's records that the intakes up to ``covered`` name, without the too late ones."""
+    attempts = intakes.attempts_with(window, covered)
+    return lake.read_window("records", window).filter(~pl.col("too_late") & pl.col("attempt").is_in(attempts))
+
+
+def selected(lake: Lake, batch: Batch, intakes: Intakes) -> pl.LazyFrame:
+    """A batch's records, one per record id, in order of event time, Kafka partition, offset, intake."""
+    return _latest(landed(lake, batch.window, intakes, batch.covered))
+
+
+def _latest(rows: pl.LazyFrame) -> pl.LazyFrame:
+    ordered = rows.sort(*_ORDER)
+    return ordered.unique("record_id", keep="last", maintain_order=True)
 
 
 def read_batch(lake: Lake, contract: Contract, window: Window) -> Batch:

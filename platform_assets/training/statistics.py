@@ -1,20 +1,24 @@
-"""Statistics of each cluster, computed by Spark: two passes, whatever the number of features."""
+"""Statistics of each cluster, from the records and the clusters that the lake has of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as sf
 
 from resources.contract import Contract
-from resources.spark import column
 
 TOP_VALUES = 5
 """So many of a category's most frequent values are named per cluster."""
+_DETAILS = {
+    "nulls": pl.Expr.null_count,
+    "mean": pl.Expr.mean,
+    "std": pl.Expr.std,
+    "min": pl.Expr.min,
+    "max": pl.Expr.max,
+}
 
 
-@dataclass
+@dataclass(frozen=True)
 class ClusterStatistics:
     """One cluster's statistics.
 
@@ -27,71 +31,62 @@ class ClusterStatistics:
     cluster: int
     count: int
     averages: dict[str, float | None]
-    features: dict[str, dict[str, Any]] = field(default_factory=dict)
+    features: dict[str, dict[str, Any]]
 
 
-def cluster_statistics(assigned: DataFrame, contract: Contract) -> list[ClusterStatistics]:
-    """The statistics of each cluster of a frame with a column ``cluster``, in the clusters' order."""
-    statistics = [_from_row(row, contract) for row in _numbers(assigned, contract)]
-    values = _categories(assigned, contract)
-    for cluster in statistics:
-        mine = values.filter(pl.col("cluster") == cluster.cluster)
-        for name in contract.categories:
-            cluster.features[name] = _category(mine.filter(pl.col("feature") == name), cluster.count)
-        cluster.features = {name: cluster.features[name] for name in contract.features}
-    return statistics
+def cluster_statistics(assigned: pl.LazyFrame, contract: Contract) -> list[ClusterStatistics]:
+    """The statistics of each cluster of a frame with a column ``cluster`` and the contract's, in order."""
+    numbers, *categories = pl.collect_all(
+        [_numbers(assigned, contract), *(_labels(assigned, contract, name) for name in contract.categories)]
+    )
+    labels = dict(zip(contract.categories, categories, strict=True))
+    return [
+        ClusterStatistics(
+            cluster=row["cluster"],
+            count=row["count"],
+            averages={statistic: row[f"average {statistic}"] for statistic in contract.statistics},
+            features={
+                name: _category(labels[name].filter(pl.col("cluster") == row["cluster"]))
+                if name in labels
+                else {detail: row[f"{detail} {name}"] for detail in _DETAILS}
+                for name in contract.features
+            },
+        )
+        for row in numbers.iter_rows(named=True)
+    ]
 
 
-def _numbers(assigned: DataFrame, contract: Contract) -> list[Row]:
+def _numbers(assigned: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
     averages = [
-        sf.avg(column(contract, name)).alias(f"average_{statistic}")
+        pl.col(contract.columns[name]).mean().alias(f"average {statistic}")
         for statistic, name in contract.statistics.items()
     ]
     details = [
-        function(column(contract, name)).alias(f"{label}_{name}")
+        function(pl.col(contract.columns[name])).alias(f"{detail} {name}")
         for name in contract.numbers
-        for label, function in _DETAILS.items()
+        for detail, function in _DETAILS.items()
     ]
-    grouped = assigned.groupBy("cluster").agg(sf.count("*").alias("count"), *averages, *details)
-    return grouped.orderBy("cluster").collect()
+    return (
+        assigned.group_by("cluster", maintain_order=True)
+        .agg(pl.len().alias("count"), *averages, *details)
+        .sort("cluster")
+    )
 
 
-_DETAILS = {
-    "present": sf.count,
-    "mean": sf.avg,
-    "std": sf.stddev_samp,
-    "min": sf.min,
-    "max": sf.max,
-}
+def _labels(assigned: pl.LazyFrame, contract: Contract, name: str) -> pl.LazyFrame:
+    """Columns ``cluster``, ``value``, ``count``, the most frequent values first."""
+    value = pl.col(contract.columns[name]).alias("value")
+    return (
+        assigned.group_by("cluster", value)
+        .agg(pl.len().alias("count"))
+        .sort(["count", "value"], descending=[True, False])
+    )
 
 
-def _from_row(row: Row, contract: Contract) -> ClusterStatistics:
-    details = {
-        name: {"nulls": row["count"] - row[f"present_{name}"]}
-        | {label: row[f"{label}_{name}"] for label in ("mean", "std", "min", "max")}
-        for name in contract.numbers
-    }
-    averages = {statistic: row[f"average_{statistic}"] for statistic in contract.statistics}
-    return ClusterStatistics(row["cluster"], row["count"], averages, details)
-
-
-def _categories(assigned: DataFrame, contract: Contract) -> pl.DataFrame:
-    """Columns ``cluster``, ``feature``, ``value``, ``count``: as many rows as a model has labels, and more
-    only by the number of clusters."""
-    pairs = [
-        sf.struct(sf.lit(name).alias("feature"), sf.col(column(contract, name)).alias("value"))
-        for name in contract.categories
-    ]
-    if not pairs:
-        return pl.DataFrame(schema=["cluster"])
-    counted = assigned.select("cluster", sf.inline(sf.array(*pairs))).groupBy("cluster", "feature", "value")
-    return pl.DataFrame(counted.agg(sf.count("*").alias("count")).toArrow()).drop_nulls("value")
-
-
-def _category(values: pl.DataFrame, count: int) -> dict[str, Any]:
-    top = values.sort(["count", "value"], descending=[True, False]).head(TOP_VALUES)
+def _category(labels: pl.DataFrame) -> dict[str, Any]:
+    present = labels.drop_nulls("value")
     return {
-        "nulls": count - values["count"].sum(),
-        "distinct": values.height,
-        "top": dict(top.select("value", "count").iter_rows()),
+        "nulls": int(labels["count"].sum()) - int(present["count"].sum()),
+        "distinct": present.height,
+        "top": dict(present.head(TOP_VALUES).select("value", "count").iter_rows()),
     }

@@ -1,49 +1,63 @@
 """The stored model assigns every record to the cluster that Spark's own pipeline gives it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from msgspec.structs import replace
+from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as sf
 
 from platform_assets.training.assign import assigned
-from platform_assets.training.mllib import Training, in_order, profile, train
+from platform_assets.training.features import profile
+from platform_assets.training.mllib import Training, in_order, train
 from resources.cluster_model import ClusterModel
 from resources.contract import Contract
-from resources.spark import column
 from tests.platform_assets.conftest import MakeFrame
 from tests.platform_assets.frames import Row, random_rows
+from tests.platform_assets.pipeline import fitted, inputs
 
 
-def trained(records: DataFrame, contract: Contract) -> Training:
+@dataclass(frozen=True)
+class Trained:
+    """A window's model, and the original's pipeline fitted on the same records."""
+
+    fit: Training
+    pipeline: PipelineModel
+
+    @property
+    def features(self) -> list[str]:
+        return [feature.name for feature in self.fit.model.features]
+
+
+def trained(records: DataFrame, contract: Contract) -> Trained:
     ordered = in_order(records)
     found = profile(ordered, contract)
     assert found.enough
-    return train(ordered, contract, found.features)
+    fit = train(ordered, contract, found.features)
+    return Trained(fit, fitted(ordered, contract, [feature.name for feature in fit.model.features]))
 
 
-def spark_prediction(records: DataFrame, contract: Contract, training: Training) -> dict[str, int]:
-    """Record id to cluster, by the fitted pipeline itself."""
-    inputs = [
-        sf.col(column(contract, feature.name)).alias(f"in_{i}")
-        for i, feature in enumerate(training.model.features)
-    ]
-    predicted = training.pipeline.transform(records.select("record_id", *inputs))
+def spark_prediction(records: DataFrame, contract: Contract, both: Trained) -> dict[str, int]:
+    """Record id to cluster, by the original's pipeline."""
+    predicted = both.pipeline.transform(inputs(records, contract, both.features))
     rows = predicted.select("record_id", "prediction").collect()
     answer = {row["record_id"]: row["prediction"] for row in rows}
     assert len(answer) == len(rows)
     return answer
 
 
-def check_same_answers(records: DataFrame, rows: Sequence[Row], contract: Contract, fit: Training) -> None:
+def check_same_answers(records: DataFrame, rows: Sequence[Row], contract: Contract, both: Trained) -> None:
     """Without Spark, with Spark's expressions, and by the pipeline: the same for all rows, none dropped."""
-    model = ClusterModel.from_row(fit.model.row())
+    model = ClusterModel.from_row(both.fit.model.row())
+    kmeans: Any = both.pipeline.stages[-1]
+    np.testing.assert_allclose(model.centres, np.asarray(kmeans.clusterCenters()), rtol=1e-9)
     clusters, distances = model.assign(rows)
     ids = [str(row[contract.id]) for row in rows]
-    assert spark_prediction(records, contract, fit) == dict(zip(ids, clusters.tolist(), strict=True))
+    assert spark_prediction(records, contract, both) == dict(zip(ids, clusters.tolist(), strict=True))
     expressions = assigned(records, contract, model).select("record_id", "cluster", "distance").toArrow()
     by_id = pl.DataFrame({"record_id": ids, "expected": clusters, "far": distances}).join(
         pl.DataFrame(expressions), on="record_id", validate="1:1"
@@ -57,44 +71,44 @@ def check_same_answers(records: DataFrame, rows: Sequence[Row], contract: Contra
 def test_seed_records_are_assigned_as_spark_assigns_them(
     frame: MakeFrame, contract: Contract, seed_batches: dict[int, list[Row]], batch: int
 ) -> None:
-    fit = trained(frame(contract, seed_batches[batch]), contract)
-    check_same_answers(frame(contract, seed_batches[batch]), seed_batches[batch], contract, fit)
+    both = trained(frame(contract, seed_batches[batch]), contract)
+    check_same_answers(frame(contract, seed_batches[batch]), seed_batches[batch], contract, both)
 
 
 def test_records_with_nulls_and_unseen_categories_are_assigned_as_spark_assigns_them(
     frame: MakeFrame, contract: Contract
 ) -> None:
-    fit = trained(frame(contract, random_rows(contract, 2_000, 1, nulls=0.05)), contract)
-    assert [feature.name for feature in fit.model.features] == contract.features
+    both = trained(frame(contract, random_rows(contract, 2_000, 1, nulls=0.05)), contract)
+    assert both.features == contract.features
     nothing: Row = dict.fromkeys(contract.fields) | {contract.id: "has nothing else"}
     rows = [*random_rows(contract, 9_999, 2, nulls=0.1, unseen=0.15), nothing]
     for name in contract.features:
         assert sum(row[name] is None for row in rows) > 900
-    seen = {feature.name: {*feature.labels, None} for feature in fit.model.features}
+    seen = {feature.name: {*feature.labels, None} for feature in both.fit.model.features}
     unseen = [row for row in rows if any(row[name] not in seen[name] for name in contract.categories)]
     missing = [row for row in rows if any(row[name] is None for name in contract.features)]
     assert min(len(unseen), len(missing)) > 1_000
-    check_same_answers(frame(contract, rows, files=3), rows, contract, fit)
+    check_same_answers(frame(contract, rows, files=3), rows, contract, both)
 
 
 def test_models_of_many_clusters_assign_alike(frame: MakeFrame, contract: Contract) -> None:
     many = replace(contract, clusters=9)
     rows = random_rows(many, 3_000, 3, nulls=0.2, unseen=0.1)
-    fit = trained(frame(many, rows), many)
-    assert len(fit.model.centres) == 9
-    check_same_answers(frame(many, rows), rows, many, fit)
-    clusters, _ = fit.model.assign(rows)
-    assert np.bincount(clusters).tolist() == fit.sizes
+    both = trained(frame(many, rows), many)
+    assert len(both.fit.model.centres) == 9
+    check_same_answers(frame(many, rows), rows, many, both)
+    clusters, _ = both.fit.model.assign(rows)
+    assert np.bincount(clusters).tolist() == both.fit.sizes
 
 
 def test_of_equally_near_centres_the_first_counts(frame: MakeFrame, contract: Contract) -> None:
     only = replace(contract, features=["Item_price"])
-    fit = trained(frame(only, _prices(only, [0.0, 0.0, 2.0, 2.0])), only)
+    both = trained(frame(only, _prices(only, [0.0, 0.0, 2.0, 2.0])), only)
     middle = _prices(only, [1.0])
-    clusters, distances = fit.model.assign(middle)
-    (row,) = assigned(frame(only, middle), only, fit.model).select("cluster", "distance").collect()
+    clusters, distances = both.fit.model.assign(middle)
+    (row,) = assigned(frame(only, middle), only, both.fit.model).select("cluster", "distance").collect()
     assert clusters.tolist() == [row["cluster"]] == [0]
-    assert distances[0] == pytest.approx(row["distance"]) == pytest.approx(fit.model.features[0].scale)
+    assert distances[0] == pytest.approx(row["distance"]) == pytest.approx(both.fit.model.features[0].scale)
 
 
 def _prices(contract: Contract, prices: Sequence[float]) -> list[Row]:

@@ -1,5 +1,6 @@
-"""Each cluster's statistics are those that polars computes from the same records."""
+"""Each cluster's statistics are those that plain Python computes from the same records."""
 
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -7,29 +8,32 @@ from typing import Any
 import polars as pl
 import pytest
 from msgspec.structs import replace
-from pyspark.sql import functions as sf
 
 from platform_assets.training.statistics import TOP_VALUES, ClusterStatistics, cluster_statistics
-from resources.contract import Contract
-from tests.platform_assets.conftest import MakeFrame
+from resources.contract import Contract, Value
 from tests.platform_assets.frames import Row, random_rows
 
-
-def computed(
-    frame: MakeFrame, contract: Contract, rows: Sequence[Row], clusters: int
-) -> list[ClusterStatistics]:
-    """By Spark; the cluster of a row is its Kafka offset (its place), modulo the number of clusters."""
-    assigned = frame(contract, rows).withColumn("cluster", (sf.col("kafka_offset") % clusters).cast("int"))
-    return cluster_statistics(assigned, contract)
+_TYPES = {"string": pl.String(), "number": pl.Float64()}
 
 
-def expected_number(values: pl.Series) -> dict[str, Any]:
+def computed(contract: Contract, rows: Sequence[Row], clusters: int) -> list[ClusterStatistics]:
+    """The cluster of a row is its place, modulo the number of clusters."""
+    schema = {contract.columns[name]: _TYPES[kind] for name, kind in contract.fields.items()}
+    lines = [[row[name] for name in contract.fields] for row in rows]
+    frame = pl.DataFrame(lines, schema=schema, orient="row").with_columns(
+        cluster=pl.Series([place % clusters for place in range(len(rows))], dtype=pl.Int32)
+    )
+    return cluster_statistics(frame.lazy(), contract)
+
+
+def expected_number(values: Sequence[Value]) -> dict[str, Any]:
+    numbers = [float(value) for value in values if value is not None]
     return {
-        "nulls": values.null_count(),
-        "mean": values.mean(),
-        "std": values.std(),
-        "min": values.min(),
-        "max": values.max(),
+        "nulls": len(values) - len(numbers),
+        "mean": statistics.fmean(numbers) if numbers else None,
+        "std": statistics.stdev(numbers) if len(numbers) > 1 else None,
+        "min": min(numbers, default=None),
+        "max": max(numbers, default=None),
     }
 
 
@@ -47,11 +51,11 @@ def check(found: list[ClusterStatistics], contract: Contract, rows: Sequence[Row
         assert list(cluster.features) == contract.features
         assert list(cluster.averages) == list(contract.statistics)
         for statistic, name in contract.statistics.items():
-            mean = pl.Series([row[name] for row in mine], dtype=pl.Float64).mean()
+            mean = expected_number([row[name] for row in mine])["mean"]
             assert cluster.averages[statistic] == pytest.approx(mean)
         for name in contract.numbers:
-            values = pl.Series([row[name] for row in mine], dtype=pl.Float64)
-            assert cluster.features[name] == pytest.approx(expected_number(values))
+            expected = expected_number([row[name] for row in mine])
+            assert cluster.features[name] == pytest.approx(expected)
         for name in contract.categories:
             assert cluster.features[name] == expected_category([row[name] for row in mine])
             assert list(cluster.features[name]["top"]) == list(
@@ -59,36 +63,36 @@ def check(found: list[ClusterStatistics], contract: Contract, rows: Sequence[Row
             )
 
 
-def test_statistics_of_random_records(frame: MakeFrame, contract: Contract) -> None:
+def test_statistics_of_random_records(contract: Contract) -> None:
     rows = random_rows(contract, 1_000, 21, nulls=0.2)
-    check(computed(frame, contract, rows, 3), contract, rows, 3)
+    check(computed(contract, rows, 3), contract, rows, 3)
 
 
-def test_a_cluster_where_no_record_has_a_field(frame: MakeFrame, contract: Contract) -> None:
+def test_a_cluster_where_no_record_has_a_field(contract: Contract) -> None:
     rows = random_rows(contract, 6, 22)
     nothing: list[Row] = [dict.fromkeys(contract.fields) | {contract.id: f"n{i}"} for i in range(6)]
     mixed = [row for pair in zip(rows, nothing, strict=True) for row in pair]
-    found = computed(frame, contract, mixed, 2)
+    found = computed(contract, mixed, 2)
     check(found, contract, mixed, 2)
     assert found[1].averages == {"avgCSAT": None, "avgPrice": None}
     assert found[1].features["channel_name"] == {"nulls": 6, "distinct": 0, "top": {}}
 
 
-def test_a_cluster_of_one_record_has_no_deviation(frame: MakeFrame, contract: Contract) -> None:
+def test_a_cluster_of_one_record_has_no_deviation(contract: Contract) -> None:
     rows = random_rows(contract, 2, 23)
-    found = computed(frame, contract, rows, 2)
+    found = computed(contract, rows, 2)
     check(found, contract, rows, 2)
     assert found[0].features["Item_price"]["std"] is None
 
 
-def test_a_contract_with_numbers_alone_or_categories_alone(frame: MakeFrame, contract: Contract) -> None:
+def test_a_contract_with_numbers_alone_or_categories_alone(contract: Contract) -> None:
     rows = random_rows(contract, 50, 24, nulls=0.1)
     for features in (contract.numbers, contract.categories):
         part = replace(contract, features=features, statistics={})
-        check(computed(frame, part, rows, 2), part, rows, 2)
+        check(computed(part, rows, 2), part, rows, 2)
 
 
-def test_fields_may_have_names_that_sql_would_not_take(frame: MakeFrame, contract: Contract) -> None:
+def test_fields_may_have_names_that_sql_would_not_take(contract: Contract) -> None:
     odd = replace(
         contract,
         fields={"Unique id": "string", "price.net; in `EUR`": "number", "select": "string"},
@@ -96,4 +100,4 @@ def test_fields_may_have_names_that_sql_would_not_take(frame: MakeFrame, contrac
         statistics={"the average. `net`": "price.net; in `EUR`"},
     )
     rows = random_rows(odd, 40, 25, nulls=0.1)
-    check(computed(frame, odd, rows, 2), odd, rows, 2)
+    check(computed(odd, rows, 2), odd, rows, 2)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from platform_assets.training.mllib import Profile, Training, in_order, profile, train
+from platform_assets.training.features import Profile, profile
+from platform_assets.training.mllib import Training, in_order, train
 from resources.contract import Contract, Value
 from tests.platform_assets.conftest import MakeFrame
 from tests.platform_assets.frames import Row, random_rows, silhouette
@@ -18,23 +19,24 @@ INERTIA = {1: 883.5494, 2: 1178.8494 * 1.086, 3: 1198.4544 * 1.043}
 
 def fit(frame: MakeFrame, contract: Contract, rows: Sequence[Row], files: int = 1) -> Training:
     ordered = in_order(frame(contract, rows, files))
-    try:
-        return train(ordered, contract, profile(ordered, contract).features)
-    finally:
-        ordered.unpersist()
+    return train(ordered, contract, profile(ordered, contract).features)
 
 
 def profiled(frame: MakeFrame, contract: Contract, rows: Sequence[Row]) -> Profile:
     return profile(frame(contract, rows), contract)
 
 
+def names(found: Profile) -> list[str]:
+    return [feature.name for feature in found.features]
+
+
 def columns(contract: Contract, **values: Sequence[Value]) -> list[Row]:
     """Rows with these features (blanks of their names as underscores), all other fields null."""
-    names = {name.replace(" ", "_").replace("-", "_"): name for name in contract.fields}
+    fields = {name.replace(" ", "_").replace("-", "_"): name for name in contract.fields}
     return [
         dict.fromkeys(contract.fields)
         | {contract.id: str(number)}
-        | {names[name]: value for name, value in zip(values, row, strict=True)}
+        | {fields[name]: value for name, value in zip(values, row, strict=True)}
         for number, row in enumerate(zip(*values.values(), strict=True))
     ]
 
@@ -83,7 +85,7 @@ def test_a_feature_with_exactly_the_allowed_share_of_nulls_stays(
 ) -> None:
     prices = [None] * nulls + [float(i) for i in range(of - nulls)]
     found = profiled(frame, contract, columns(contract, Item_price=prices))
-    assert found.features == ["Item_price"]
+    assert names(found) == ["Item_price"]
 
 
 def test_a_feature_with_more_nulls_leaves(frame: MakeFrame, contract: Contract) -> None:
@@ -91,14 +93,14 @@ def test_a_feature_with_more_nulls_leaves(frame: MakeFrame, contract: Contract) 
     channels = [None] * 30 + ["Chat"] * 70
     rows = columns(contract, Item_price=prices, channel_name=channels)
     found = profiled(frame, contract, rows)
-    assert found.features == ["channel_name"]
+    assert names(found) == ["channel_name"]
     assert found.left_out == [name for name in contract.features if name != "channel_name"]
     assert found.enough, "null and Chat are two points"
 
 
 def test_where_every_feature_leaves_there_are_too_few_points(frame: MakeFrame, contract: Contract) -> None:
     found = profiled(frame, contract, columns(contract, Manager=["a", "b", "c"]))
-    assert found == Profile([], contract.features, enough=False)
+    assert found == Profile((), contract.features, enough=False)
 
 
 def test_a_feature_without_any_value_leaves_even_where_all_may_be_null(
@@ -107,7 +109,7 @@ def test_a_feature_without_any_value_leaves_even_where_all_may_be_null(
     tolerant = replace(contract, max_null_share=1.0, features=["channel_name", "Item_price", "CSAT Score"])
     rows = columns(tolerant, CSAT_Score=[1.0, 1.0, 5.0, None])
     found = profiled(frame, tolerant, rows)
-    assert found.features == ["CSAT Score"]
+    assert names(found) == ["CSAT Score"]
     assert sorted(fit(frame, tolerant, rows).sizes) == [1, 3]
 
 
@@ -123,10 +125,19 @@ def test_a_constant_feature_counts_for_nothing(frame: MakeFrame, contract: Contr
     assert {tuple(clusters[:3]), tuple(clusters[3:])} == {(0, 0, 0), (1, 1, 1)}
 
 
+@pytest.mark.parametrize("value", [0.1, 1e16, -3.3])
+def test_a_constant_feature_with_nulls_counts_for_nothing_however_its_mean_is_rounded(
+    frame: MakeFrame, contract: Contract, value: float
+) -> None:
+    pair = replace(contract, features=["Item_price", "CSAT Score"], max_null_share=0.5)
+    rows = columns(pair, Item_price=[value, value, value, None], CSAT_Score=[1.0, 1.0, 5.0, 5.0])
+    assert fit(frame, pair, rows).model.features[0].scale == 0.0
+
+
 def test_categories_are_numbered_by_frequency_then_by_name(frame: MakeFrame, contract: Contract) -> None:
     channel = replace(contract, features=["channel_name"])
-    names = ["b", "a", "c", "c", "c", "b", "a", None]
-    (feature,) = fit(frame, channel, columns(channel, channel_name=names)).model.features
+    values = ["b", "a", "c", "c", "c", "b", "a", None]
+    (feature,) = fit(frame, channel, columns(channel, channel_name=values)).model.features
     assert feature.labels == ("c", "a", "b")
 
 
@@ -157,7 +168,7 @@ def test_points_that_differ_only_by_a_null_that_the_mean_fills_are_too_few(
 
 def test_a_single_point_gives_one_cluster_and_no_silhouette(frame: MakeFrame, contract: Contract) -> None:
     ordered = in_order(frame(contract, columns(contract, Item_price=[5.0, 5.0, 5.0, None])))
-    training = train(ordered, contract, ["Item_price"])
+    training = train(ordered, contract, profile(ordered, contract).features)
     assert len(training.model.centres) == 1
     assert training.sizes[0] == 4
     assert training.silhouette is None

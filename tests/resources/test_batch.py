@@ -68,7 +68,8 @@ def test_only_the_windows_own_records_that_the_ledger_names_are_selected(
     land(lake, 2, [(0, 2)])  # its attempt is not in the ledger
     lake.append("records", landed_rows(FIRST.step(1), 1, [(0, 3)]))
     lake.append("records", landed_rows(FIRST, 1, [(0, 4)], too_late=True))
-    assert landed(lake, FIRST, Intakes.of([first]))["kafka_offset"].sort().to_list() == [0, 1]
+    found = landed(lake, FIRST, Intakes.of([first]), 1).collect()
+    assert found["kafka_offset"].sort().to_list() == [0, 1]
     assert select_first(lake, contract, [first]).records == 2
 
 
