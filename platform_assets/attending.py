@@ -1,20 +1,23 @@
 """Attending: until its window closes, the open window's run takes the topic in and gets ready."""
 
+import gc
 import time
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from platform_assets.models import rehearse
 from platform_assets.run import Platform
 from platform_assets.spark_session import SparkConnectResource
 from resources.errors import TransientError
 from resources.intake_rows import Intake
+from resources.spark import SERVER_ERRORS, stopped_answering
 from resources.windows import Window
 
-PREPARE = timedelta(seconds=20)
-"""So long before the close the run connects to Spark; earlier it would hold what others could use."""
 TAIL = timedelta(seconds=1)
 """So long before the close is the last intake before it: little is left to be taken in afterwards."""
+PREPARE = TAIL + timedelta(seconds=20)
+"""So long before the close the run connects to Spark; earlier it would hold what others could use."""
 
 
 def attend(
@@ -32,8 +35,8 @@ def attend(
     while (now := datetime.now(UTC)) < close:
         _take_in(context, platform)
         if not ready and now >= close - PREPARE:
-            ready = _prepare(context, spark, close)
-        intakes_left = (close - TAIL - now) // every
+            ready = _prepare(context, platform, spark, window)
+        intakes_left = max(0, (close - TAIL - every / 2 - now) // every)
         planned = [close - TAIL - intakes_left * every, close - PREPARE, close]
         _sleep(min(moment for moment in planned if moment > now))
 
@@ -53,13 +56,22 @@ def _take_in(context: dg.AssetExecutionContext, platform: Platform) -> None:
         context.log.warning(f"{error} Trying again until the window closes.")
 
 
-def _prepare(context: dg.AssetExecutionContext, spark: SparkConnectResource, close: datetime) -> bool:
+def _prepare(
+    context: dg.AssetExecutionContext, platform: Platform, spark: SparkConnectResource, window: Window
+) -> bool:
     try:
-        spark.prepare()
+        rehearse(spark, platform, window)
     except TransientError as error:
         context.log.warning(str(error))
         return False
-    context.log.info(f"Ready {_until(close):.1f} s before the close: the topic is read, Spark connected.")
+    except SERVER_ERRORS as error:
+        spark.drop()
+        context.log.warning(str(stopped_answering(platform.settings.spark_url, error)))
+        return False
+    gc.collect()  # a collection takes a quarter of a second: not after the close
+    gc.freeze()
+    left = _until(platform.grid.close(window))
+    context.log.info(f"Ready {left:.1f} s before the close: the topic is read, Spark connected.")
     return True
 
 

@@ -11,13 +11,15 @@ from pyspark.sql import DataFrame, SparkSession
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
+from platform_assets.training.assign import assigned
 from platform_assets.training.features import Profile, profile
 from platform_assets.training.mllib import Training, in_order, train
 from resources.batch import Batch
 from resources.cluster_model import ClusterModel
 from resources.errors import LakeError
-from resources.spark import selected_records, suit_size
+from resources.spark import SMALL, selected_records, suit_size
 from resources.tables import TABLES
+from resources.windows import Window
 
 
 def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
@@ -55,15 +57,35 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
 
 def batch_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> DataFrame:
     """A batch's records in order, as one Spark frame for all assets of a run; there is at least one."""
-    window = batch.window
-    attempts = platform.taker.ledger.intakes().attempts_with(window, batch.covered)
-    files = platform.lake.window_files("records", window).files
 
     def select(session: SparkSession) -> DataFrame:
         suit_size(session, batch.records)
-        return in_order(selected_records(session, platform.contract, window.key, files, attempts))
+        return in_order(_landed(session, platform, batch.window, batch.covered))
 
     return spark.hold(batch.digest, select)
+
+
+def _landed(session: SparkSession, platform: Platform, window: Window, covered: int) -> DataFrame:
+    attempts = platform.taker.ledger.intakes().attempts_with(window, covered)
+    files = platform.lake.window_files("records", window).files
+    return selected_records(session, platform.contract, window.key, files, attempts)
+
+
+def rehearse(spark: SparkConnectResource, platform: Platform, window: Window) -> None:
+    """Train on some of what has landed so far, and forget it.
+
+    What a first time costs, here and on the server, is paid before the close.
+    """
+    session, intakes = spark.spark_session, platform.taker.ledger.intakes()
+    suit_size(session, SMALL)
+    if not intakes.attempts_with(window, intakes.last):
+        session.range(1).collect()
+        return
+    records = in_order(_landed(session, platform, window, intakes.last).limit(SMALL))
+    found = profile(records, platform.contract)
+    if found.enough:
+        model = train(records, platform.contract, found.features).model
+        assigned(records, platform.contract, model).select("cluster", "distance").toArrow()
 
 
 def read_model(platform: Platform, batch: Batch) -> ClusterModel | None:

@@ -18,7 +18,6 @@ import httpx
 
 from local_stack.groups import marked
 from resources.contract import Contract, load_contract
-from resources.intake import Taker
 from resources.lake import Lake
 from resources.settings import Settings
 
@@ -126,11 +125,6 @@ class Stack:
         self.process = None
         left = [process.cmdline()[:4] for process in marked(self.home)]
         assert not left, f"left running: {left}"
-
-    def take_in(self) -> None:
-        """One intake now: the stack's own comes when the next live window closes."""
-        taker = Taker(self.settings, self.contract, self.lake)
-        until(lambda: taker.take() is not None)
 
     def get(self, path: str) -> Any:
         """A JSON answer of the API."""

@@ -11,8 +11,9 @@ import pytest
 
 from resources.windows import Window
 from tests.conftest import cycle_before, send_seed
-from tests.stacks import Stack
+from tests.stacks import Stack, until
 
+RECORDS = {1: 421, 2: 560, 3: 570}
 SIZES = {1: {96, 325}, 2: {422, 138}, 3: {185, 385}}
 SILHOUETTES = {1: 0.5868, 2: 0.4665, 3: 0.5140}
 
@@ -27,7 +28,6 @@ def test_batches_that_come_after_later_windows_were_published(
     stack.wait_published([window.key for window in first_cycle])
     cycle = cycle_before(4)
     send_seed(stack, cycle)
-    stack.take_in()
     check_cycle(stack, cycle, seed)
 
 
@@ -50,15 +50,14 @@ def test_the_same_on_a_topic_of_one_partition(one_partition: Stack, seed: Path) 
     one_partition.start("up", "--no-sample")
     check_cycle(one_partition, first, seed)
     send_seed(one_partition, second)
-    one_partition.take_in()
     check_cycle(one_partition, second, seed)
 
 
 def check_cycle(stack: Stack, cycle: list[Window], seed: Path) -> None:
-    stack.wait_published([window.key for window in cycle])
+    until(lambda: all(stack.window_row(each.key).get("records") == RECORDS[each.slot] for each in cycle))
     keys = [window.key for window in cycle]
     walked = [row for row in stack.walk("/api/clustering-results?limit=1000") if row["window"] in keys]
-    assert len(walked) == 421 + 560 + 570
+    assert len(walked) == sum(RECORDS.values())
     assert max(Counter((row["window"], row["uniqueId"]) for row in walked).values()) == 1
     ids: set[str] = set()
     for window in cycle:
