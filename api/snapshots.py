@@ -71,7 +71,8 @@ class AnswerTable:
         """The files that hold an answer's rows: in a snapshot, or else where its row says they are.
 
         While a window is being published again, its rows are replaced a moment before its row in
-        ``windows`` is: then they are found at ``version``, which that row names.
+        ``windows`` is: then they are found in the last version before that, from ``version`` on, which that
+        row names.
 
         Raises:
             UnavailableError: neither version holds the answer.
@@ -79,7 +80,7 @@ class AnswerTable:
         pair = (answer.window, answer.digest or "")
         files = snapshot.held.get(pair) or snapshot.replaced.get(pair)
         if files is None and version is not None:
-            files = self._pinned(version).held.get(pair)
+            files = self._pinned(self._lake.last_with(self._name, answer.window, version)).held.get(pair)
         if files is None:
             raise UnavailableError(f"{self._name} holds no rows of {pair}")
         return files

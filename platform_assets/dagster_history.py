@@ -30,7 +30,7 @@ def delete_runs(instance: dg.DagsterInstance, first: str, now: datetime) -> int:
     runs = [*_of_windows_before(instance, first), *_of_upkeep_before(instance, now - UPKEEP_KEPT)]
     for run_id in runs[:RUNS_AT_ONCE]:
         instance.delete_run(run_id)
-        _delete_file(instance, run_id)
+        _delete_files(instance, run_id)
     return len(runs[:RUNS_AT_ONCE])
 
 
@@ -76,8 +76,9 @@ def _finished(instance: dg.DagsterInstance, filters: dg.RunsFilter) -> list[str]
     return [record.dagster_run.run_id for record in records]
 
 
-def _delete_file(instance: dg.DagsterInstance, run_id: str) -> None:
-    """SQLite's storage keeps a run's events in a file of its own, and leaves it there empty."""
+def _delete_files(instance: dg.DagsterInstance, run_id: str) -> None:
+    """What Dagster leaves of a deleted run: what its process printed, and SQLite's file of its events."""
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
     if isinstance(instance.event_log_storage, SqliteEventLogStorage):
         file = Path(instance.event_log_storage.path_for_shard(run_id))
         for suffix in ("", "-wal", "-shm"):

@@ -163,6 +163,11 @@ class Lake:
                 f"The lake {self.uri} has no table {name}: `silt up` creates it; or correct SILT_LAKE_URI."
             ) from None
 
+    def last_with(self, name: str, window: str, version: int) -> int:
+        """The last version, from ``version`` on, before the rows of a window (a key) were replaced."""
+        later = [number for number in replacements(self.table(name)).get(window, []) if number > version]
+        return later[0] - 1 if later else version
+
     def window_files(self, name: str, window: Window, version: int | None = None) -> Scan:
         """The files that can hold rows of a window, by the tables' own statistics."""
         with self._lock:  # another thread may bring the handle up to date between the two questions
@@ -315,6 +320,16 @@ class Lake:
 
 def _of(window: Window) -> str:
     return f"date = '{window.date}' AND \"window\" = '{window.key}'"
+
+
+def replacements(table: DeltaTable) -> dict[str, list[int]]:
+    """Per window key, the versions that replaced its rows, ascending, as far as the table's log goes back."""
+    found: dict[str, list[int]] = {}
+    for commit in table.history():
+        predicate = str(commit.get("operationParameters", {}).get("predicate", ""))
+        for window in predicate.split("'")[3:4]:  # date = '…' AND "window" = '…'
+            found.setdefault(window, []).insert(0, commit["version"])
+    return found
 
 
 def add_actions(table: DeltaTable) -> pl.DataFrame:

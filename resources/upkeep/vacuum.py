@@ -1,15 +1,13 @@
 """Vacuum: files that no table version in use needs any more are deleted, and old log entries."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from resources.errors import LakeError
-from resources.lake import FILES_KEPT, VERSIONS, VERSIONS_KEPT, Lake, scan
+from resources.lake import FILES_KEPT, VERSIONS, VERSIONS_KEPT, Lake, replacements, scan
 from resources.tables import TABLES
 from resources.upkeep.report import Report
 
@@ -30,28 +28,18 @@ def vacuum(lake: Lake, report: Report) -> None:
 def needed_versions(lake: Lake, name: str) -> list[int]:
     """The versions of a table that shown answers need because its newest version does not hold them.
 
-    While a window is answered anew, and for as long as that fails, its row names the version that held its
-    rows first. The last version that held them counts too: readers remember its files.
+    While a window is answered anew, and for as long as that fails, readers find its shown answer in the last
+    version before its rows were replaced, see :meth:`Lake.last_with`.
     """
     rows = lake.read("windows", ["window", "digest", "state", VERSIONS[name]])
     shown = rows.filter(pl.col("state") == "published").drop_nulls(VERSIONS[name])
-    replaced = _replacements(lake.table(name).history())
+    replaced = replacements(lake.table(name))
     found = set()
     for window, digest, _, version in shown.iter_rows():
         later = [number for number in replaced.get(window, []) if number > version]
         if later and not _holds(lake, name, window, digest):
-            found |= {version, later[0] - 1}
+            found.add(later[0] - 1)
     return sorted(version for version in found if _is_there(lake, name, version))
-
-
-def _replacements(history: Iterable[dict[str, Any]]) -> dict[str, list[int]]:
-    """Per window, the versions that replaced its rows, ascending."""
-    replaced: dict[str, list[int]] = {}
-    for commit in history:
-        predicate = str(commit.get("operationParameters", {}).get("predicate", ""))
-        for window in predicate.split("'")[3:4]:  # date = '…' AND "window" = '…'
-            replaced.setdefault(window, []).insert(0, commit["version"])
-    return replaced
 
 
 def _holds(lake: Lake, name: str, window: str, digest: str) -> bool:

@@ -186,12 +186,15 @@ def test_a_run_that_is_not_finished_stays(world: World) -> None:
     assert delete_runs(world.instance, world.window(30).key, world.now) == 0
 
 
-def test_upkeeps_own_runs_go_after_three_days(world: World) -> None:
+def test_upkeeps_own_runs_go_after_three_days_with_what_they_printed(world: World) -> None:
     world.run("upkeep_compaction")
+    printed = world.settings.home / "dagster" / "storage"
+    assert list(printed.rglob("compute_logs"))
     assert delete_runs(world.instance, world.window(30).key, world.now + timedelta(days=2)) == 0
     assert delete_runs(world.instance, world.window(30).key, world.now + timedelta(days=4)) == 1
     assert world.instance.get_runs() == []
     assert world.run_files() == set()
+    assert not list(printed.rglob("compute_logs"))
 
 
 def test_no_more_runs_than_a_bound_are_deleted_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
