@@ -113,9 +113,9 @@ def backfill(scene: Scene) -> None:
     scene.happened["a backfill over what is being written"] += 1
 
 
-KILLS: dict[str, Fault] = {
-    "code": partial(kill_part, "code", "the code server"),
-    "broker": partial(kill_part, "broker", "the broker"),
-    "daemon": partial(kill_part, "daemon", "the daemon"),
-    "spark": partial(kill_part, "spark", "Spark Connect"),
-}
+kill_daemon: Fault = partial(kill_part, "daemon", "the daemon")
+OTHER_PARTS: list[Fault] = [
+    partial(kill_part, "code", "the code server"),
+    partial(kill_part, "broker", "the broker"),
+    partial(kill_part, "spark", "Spark Connect"),
+]

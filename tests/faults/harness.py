@@ -18,11 +18,12 @@ from tests.faults.calm import calm_lake
 from tests.faults.comparison import compare
 from tests.faults.disk import SmallDisk, small_disk
 from tests.faults.faults import (
-    KILLS,
+    OTHER_PARTS,
     Fault,
     backfill,
     fill_disk,
     kill_crowded_stack,
+    kill_daemon,
     kill_run,
     kill_stack,
     run_twice,
@@ -84,7 +85,8 @@ def _scene(plan: Plan, stack: Stack, disk: SmallDisk) -> Scene:
 
 
 def _faults(plan: Plan, scene: Scene, reader: Reader) -> None:
-    """Every round all faults; they end with the producer's live windows."""
+    """Every round all faults, once there is an answer to harm; they end with the producer's live windows."""
+    until(lambda: reader.counts["answers over HTTP"])
     ended = time.monotonic() + plan.live_seconds
     for number in range(plan.rounds):
         for fault in _round(plan, scene, number):
@@ -96,14 +98,15 @@ def _faults(plan: Plan, scene: Scene, reader: Reader) -> None:
 
 
 def _round(plan: Plan, scene: Scene, number: int) -> list[Fault]:
-    """All faults, in another order each round; in the first, what asks the code server waits least for it."""
+    """All faults, in another order each round; in the first, in the one that waits least."""
     faults: list[Fault] = [
         run_twice,
         kill_stack if number % plan.crowded else kill_crowded_stack,
-        *KILLS.values(),
+        *OTHER_PARTS,
         *[kill_run] * plan.run_kills,
-        fill_disk,
+        kill_daemon,
         backfill,
+        fill_disk,
         terminate_stack,
     ]
     if number:
@@ -133,6 +136,7 @@ def _verify(plan: Plan, scene: Scene, report: Report, folder: Path) -> None:
         report.acknowledged, report.landed = len(acknowledged), len(topic)
         report.windows = check(topic, tables)
         report.revisions = int(tables.windows["revision"].sum())
+        assert report.revisions > report.windows, "no window was answered twice"
     with report.timed("calm run"):
         windows = sorted(batches(topic, time.time())[0])
         calm = read_tables(calm_lake(stack, folder / "calm", windows))

@@ -46,4 +46,5 @@ LONG = Plan(
     live_windows=40, rate=90, past_windows=6, past_records=2_000, rounds=20, run_kills=1, crowded=5,
     crowd_left=100, disk_megabytes=2048, least_acknowledged=200_000, least_windows=40,
 )  # fmt: skip
-PLANS = {"short": SHORT, "long": LONG, "one-round": replace(LONG, live_windows=4, rounds=1)}
+MEDIUM = replace(LONG, live_windows=10, rounds=4, crowded=2, least_acknowledged=40_000, least_windows=14)
+PLANS = {"short": SHORT, "medium": MEDIUM, "long": LONG}
