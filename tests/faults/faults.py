@@ -1,5 +1,6 @@
 """The faults. Each makes one happen, asserts that it did, counts it, and leaves the stack to recover."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import psutil
 from local_stack.groups import marked, members
 from tests.e2e.dagster_ui import Run
 from tests.faults.messages import window_key
-from tests.faults.scene import Scene, assets, kill, leader, run_processes, start
+from tests.faults.scene import NotThereError, Scene, assets, kill, leader, run_processes, start
 from tests.stacks import until
 
 Fault = Callable[[Scene], None]
@@ -21,16 +22,25 @@ def kill_run(scene: Scene) -> None:
     """kill -9 of the process that executes a window's run, at any instant of its life."""
     until(lambda: run_processes(scene.home), _PATIENCE)
     time.sleep(scene.random.uniform(0, 3))
-    until(lambda: run_processes(scene.home), _PATIENCE)
-    kill(scene.random.choice(run_processes(scene.home)))
+    until(lambda: _kill_any(scene), _PATIENCE)
     scene.happened["kill -9 of a window's run"] += 1
+
+
+def _kill_any(scene: Scene) -> bool:
+    found = run_processes(scene.home)
+    if not found:
+        return False
+    with contextlib.suppress(NotThereError):
+        kill(scene.random.choice(found))
+        return True
+    return False
 
 
 def kill_part(part: str, title: str, scene: Scene) -> None:
     """kill -9 of a part of the stack with all its processes; the supervisor brings another."""
     time.sleep(scene.random.uniform(0, 2))
-    pid = leader(scene.home, part)
-    assert pid, f"{part} does not run"
+    until(lambda: leader(scene.home, part), _PATIENCE)
+    pid = leader(scene.home, part) or 0
     kill(psutil.Process(pid), members(pid))
     scene.happened[f"kill -9 of {title}"] += 1
     until(lambda: leader(scene.home, part) not in (None, pid), _PATIENCE)

@@ -38,6 +38,10 @@ class Scene:
         return self.stack.home
 
 
+class NotThereError(Exception):
+    """There is nothing to kill: the fault did not happen."""
+
+
 def start(stack: Stack) -> None:
     """Start the stack, as far as faults need it: what warms Spark up may take longer."""
     stack.start("up", "--no-sample", said="  daemon         ready")
@@ -59,8 +63,13 @@ def run_processes(home: Path) -> list[psutil.Process]:
 
 
 def kill(target: psutil.Process, others: Sequence[psutil.Process] = ()) -> None:
-    """SIGKILL to a process, then to others that belong to it; asserts that it was there, and all are gone."""
-    assert _lives(target), f"{target} is gone already"
+    """SIGKILL to a process, then to others that belong to it; afterwards all are gone.
+
+    Raises:
+        NotThereError: it had ended before.
+    """
+    if not _lives(target):
+        raise NotThereError(f"{target} has ended already")
     target.kill()
     for process in others:
         with contextlib.suppress(psutil.NoSuchProcess):  # what the first one's end has ended
