@@ -59,10 +59,9 @@ def kill_stack(scene: Scene) -> None:
 def kill_crowded_stack(scene: Scene) -> None:
     """The same, while more runs wait than there are slots; afterwards a person calls most of them off."""
     slots, window = scene.dagster.slots(), window_key(scene.random.choice(scene.past))
-    for _ in range(slots + 3):  # of one window, which the queue runs one at a time
-        scene.dagster.launch(["kafka_batch"], window, {"silt/window": window})
-    waiting = scene.dagster.waiting()
-    assert len(waiting) > slots, f"only {len(waiting)} runs wait"
+    while len(waiting := scene.dagster.waiting()) <= slots:
+        for _ in range(slots + 1 - len(waiting)):  # of one window, which the queue runs one at a time
+            scene.dagster.launch(["kafka_batch"], window, {"silt/window": window})
     kill_stack(scene)
     scene.happened["the same with more runs waiting than slots"] += 1
     scene.dagster.terminate(waiting[scene.plan.crowd_left :])

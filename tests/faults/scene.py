@@ -83,10 +83,15 @@ def assets(start: int) -> list[str]:
 
 
 def _executes_a_run(process: psutil.Process) -> bool:
-    try:
-        return any("spawn_main" in argument for argument in process.cmdline())
-    except psutil.Error:
-        return False
+    """Whether the code server spawned it: by way of a forkserver, whose children have its command line."""
+    with contextlib.suppress(psutil.Error):
+        parent = process.parent()
+        return parent is not None and _is_forkserver(process) and _is_forkserver(parent)
+    return False
+
+
+def _is_forkserver(process: psutil.Process) -> bool:
+    return any("multiprocessing.forkserver" in argument for argument in process.cmdline())
 
 
 def _lives(process: psutil.Process) -> bool:
