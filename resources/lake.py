@@ -273,7 +273,7 @@ class Lake:
         return False
 
     def _check_types(self, name: str, frame: pl.DataFrame) -> None:
-        stored = pl.scan_delta(self.table(name)).collect_schema()
+        stored = _schema(self.table(name))
         for column, kind in frame.schema.items():
             if column in stored and stored[column] != kind:
                 raise LakeError(
@@ -350,7 +350,7 @@ def scan(table: DeltaTable, day: date | None = None) -> pl.LazyFrame:
 
     Not ``pl.scan_delta``: that takes a local table's URL for its path, and finds nothing in ``my%20home``.
     """
-    schema = pl.scan_delta(table).collect_schema()
+    schema = _schema(table)
     actions = add_actions(table)
     if actions.is_empty():
         return pl.LazyFrame(schema=schema)
@@ -364,6 +364,10 @@ def scan(table: DeltaTable, day: date | None = None) -> pl.LazyFrame:
         if day is None or value == day
     ]
     return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
+
+
+def _schema(table: DeltaTable) -> pl.Schema:
+    return pl.Schema(table.schema().to_arrow())
 
 
 def _files(actions: pl.DataFrame, schema: pl.Schema) -> pl.LazyFrame:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -349,3 +350,45 @@ def test_a_column_that_came_later_is_kept(lake: Lake) -> None:
     merge(lake)
     assert file_count(lake, "records") == 1
     assert lake.read("records").sort("kafka_offset")["city"].to_list() == [None, "Łódź"]
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_merging_under_late_answers_and_records_loses_and_doubles_nothing(lake: Lake) -> None:
+    done = threading.Event()
+    turns, landed = [0], [0]
+    wrong: list[object] = []
+    windows = [FIRST.step(count) for count in range(4)]
+    last: dict[str, str] = {}
+    writer, lander = Lake(lake.uri), Lake(lake.uri)
+
+    def answer() -> None:
+        time.sleep(0.2)  # a run takes seconds, and a merge gives way to it
+        turns[0] += 1
+        window, digest = windows[turns[0] % 4], f"{turns[0]}"
+        writer.replace_window("clustering_results", window, results(window, ["a", "b", "c"], digest))
+        last[window.key] = digest
+
+    def land() -> None:
+        time.sleep(0.05)
+        lander.append("records", landed_rows(windows[landed[0] % 4], landed[0], [(0, landed[0])]))
+        landed[0] += 1
+
+    def read() -> None:
+        for window in windows:
+            rows = lake.read_window("clustering_results", window).collect()
+            if rows.height not in (0, 3) or rows["digest"].n_unique() > 1:
+                wrong.append(rows)
+
+    threads = in_threads(done, answer, land, read)
+    keeper, merged = Lake(lake.uri), {"records": 0, "clustering_results": 0}
+    while not (min(merged.values()) >= 2 and turns[0] > 8):
+        for name, change in merge(keeper).changes.items():
+            merged[name] += change.rewritten > 0
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    rows = lake.read("clustering_results")
+    assert dict(rows.select("window", "digest").unique().iter_rows()) == last
+    assert rows.height == 12
+    assert lake.read("records")["kafka_offset"].sort().to_list() == list(range(landed[0]))
