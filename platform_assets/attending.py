@@ -18,6 +18,8 @@ TAIL = timedelta(seconds=1)
 """So long before the close is the last intake before it: little is left to be taken in afterwards."""
 PREPARE = TAIL + timedelta(seconds=20)
 """So long before the close the run connects to Spark; earlier it would hold what others could use."""
+REHEARSAL = timedelta(seconds=15)
+"""A rehearsal begins no later before the close: it must not delay what it is for."""
 
 
 def attend(
@@ -59,8 +61,11 @@ def _take_in(context: dg.AssetExecutionContext, platform: Platform) -> None:
 def _prepare(
     context: dg.AssetExecutionContext, platform: Platform, spark: SparkConnectResource, window: Window
 ) -> bool:
+    close = platform.grid.close(window)
     try:
-        rehearse(spark, platform, window)
+        spark.connect()
+        if close - datetime.now(UTC) >= REHEARSAL:
+            rehearse(spark, platform, window)
     except TransientError as error:
         context.log.warning(str(error))
         return False
@@ -70,8 +75,7 @@ def _prepare(
         return False
     gc.collect()  # a collection takes a quarter of a second: not after the close
     gc.freeze()
-    left = _until(platform.grid.close(window))
-    context.log.info(f"Ready {left:.1f} s before the close: the topic is read, Spark connected.")
+    context.log.info(f"Ready {_until(close):.1f} s before the close: the topic is read, Spark connected.")
     return True
 
 

@@ -41,6 +41,14 @@ class SparkConnectResource(PySparkResource):
             self._held[key] = make(self.spark_session).persist()
         return self._held[key]
 
+    def connect(self) -> None:
+        """Open the session, and have the server answer once, so that the first real question need not wait.
+
+        Raises:
+            TransientError: the server does not answer.
+        """
+        self.spark_session.range(1).collect()
+
     def drop(self) -> None:
         """Forget a session whose server went away: the next use connects anew."""
         self._held.clear()
