@@ -67,7 +67,7 @@ def _dagster(settings: Settings) -> list[Part]:
         ready=partial(code_loaded, port),
         url=_dagster_url(settings),
         told_by="code",
-        after=("orphans", "code"),
+        after=("code",),
     )
     code = Part(
         name="code",
@@ -77,12 +77,13 @@ def _dagster(settings: Settings) -> list[Part]:
         ],
         ready=partial(answers, LOOPBACK, settings.code_port),
         url=f"{LOOPBACK}:{settings.code_port}",
+        after=("orphans",),
     )
     daemon = Part(
         name="daemon",
         command=[*python, "dagster._daemon", "run", *workspace],
         ready=partial(daemon_lives, port, time.time()),
-        after=("orphans", "code", "broker", "spark", "first-records"),
+        after=("code", "broker", "spark", "first-records"),
     )
     return [webserver, code, daemon]
 
