@@ -3,6 +3,9 @@
 import base64
 import io
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 from platform_assets.training.statistics import ClusterStatistics
 
 _INK = "#808890"  # readable on the UI's light and dark ground
@@ -10,9 +13,6 @@ _INK = "#808890"  # readable on the UI's light and dark ground
 
 def sizes_picture(statistics: list[ClusterStatistics]) -> str:
     """The clusters' sizes as bars: Markdown with the picture inside."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - a quarter of a second,
-    from matplotlib.figure import Figure  # noqa: PLC0415 - that no answer shall wait for
-
     figure = Figure(figsize=(4.5, 0.5 + 0.3 * len(statistics)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -87,7 +87,7 @@ class Lake:
         The floor is a UTC midnight at least ``lateness`` and a day before ``now``.
 
         Raises:
-            LakeError: the place cannot be written.
+            LakeError: the place cannot be written, or an older Silt made the tables.
         """
         floor = (now.astimezone(UTC) - lateness - timedelta(days=1)).date()
         try:
@@ -99,6 +99,15 @@ class Lake:
             raise LakeError(
                 f"The lake {self.uri} cannot be written: {_line(error)}. Set SILT_LAKE_URI or SILT_HOME."
             ) from None
+        self._check_ledger()
+
+    def _check_ledger(self) -> None:
+        stored = pl.scan_delta(self.table("ledger")).collect_schema()
+        if any(stored.get(column) != kind for column, kind in TABLES["ledger"].schema.items()):
+            raise LakeError(
+                f"The lake {self.uri} was made by an older Silt, whose ledger this one does not know: choose "
+                "another SILT_HOME or SILT_LAKE_URI; the topic is taken in again."
+            )
 
     def _create(self, name: str, table: Table, floor: date) -> None:
         with contextlib.suppress(CommitFailedError):  # another process created it at this very moment

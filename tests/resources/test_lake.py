@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from resources.errors import LakeError
 from resources.lake import Lake
@@ -333,3 +333,10 @@ def test_results_carry_page_statistics_and_a_bloom_filter_of_the_record_id(lake:
     assert column.compression == "ZSTD"
     assert column.has_column_index
     assert "RLE_DICTIONARY" not in column.encodings
+
+
+def test_a_lake_of_an_older_silt_is_one_clear_error(tmp_path: Path) -> None:
+    uri = str(tmp_path / "lake")
+    write_deltalake(f"{uri}/ledger", pl.DataFrame({"number": [1], "attempt": ["a"]}))
+    with pytest.raises(LakeError, match="older Silt"):
+        Lake(uri).create(NOW, timedelta(hours=24))
