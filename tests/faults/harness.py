@@ -86,8 +86,8 @@ def _scene(plan: Plan, stack: Stack, disk: SmallDisk) -> Scene:
 
 def _faults(plan: Plan, scene: Scene, reader: Reader) -> None:
     """Every round all faults, once there is an answer to harm; they end with the producer's live windows."""
-    until(lambda: reader.counts["answers over HTTP"])
     ended = time.monotonic() + plan.live_seconds
+    until(lambda: reader.counts["answers over HTTP"])
     for number in range(plan.rounds):
         for fault in _round(plan, scene, number):
             _say(f"round {number + 1}: {_name(fault)}")
