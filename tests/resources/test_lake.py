@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -86,6 +86,30 @@ def test_the_floor_is_fixed_by_the_first_creation(lake: Lake) -> None:
     later = Lake(lake.uri)
     later.create(NOW + timedelta(days=9), timedelta(hours=1))
     assert later.floor() == lake.floor() == floor == datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def test_a_raised_floor_is_seen_at_once_by_all_and_does_not_fall(lake: Lake) -> None:
+    reader, day = Lake(lake.uri), date(2026, 11, 23)
+    assert reader.floor() == datetime(2026, 11, 22, tzinfo=UTC)
+    reader.replace_window("windows", FIRST, window_row(FIRST))
+    lake.raise_floor(day)
+    assert reader.floor() == datetime(2026, 11, 23, tzinfo=UTC)
+    reader.raise_floor(date(2026, 11, 20))
+    assert lake.floor() == datetime(2026, 11, 23, tzinfo=UTC)
+    assert reader.read("windows").height == 1
+
+
+def test_windows_are_replaced_while_the_floor_moves(lake: Lake) -> None:
+    def work(number: int) -> None:
+        if number:
+            window = FIRST.step(number)
+            Lake(lake.uri).replace_window("windows", window, window_row(window))
+        else:
+            Lake(lake.uri).raise_floor(date(2026, 11, 23))
+
+    at_once(6, work)
+    assert lake.floor() == datetime(2026, 11, 23, tzinfo=UTC)
+    assert lake.read("windows").height == 5
 
 
 def test_a_lake_that_is_not_there_says_so(tmp_path: Path) -> None:
