@@ -1,6 +1,7 @@
 """The upkeep jobs, run by a real Dagster instance on a real lake."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,9 @@ def test_steps_that_fail_say_why_and_keep_no_other_from_its_work(world: World) -
             world.publish(world.window(days).step(-count))
     ledger = Path(world.lake.uri) / "ledger"
     ledger.rename(ledger.with_name("away"))
+    platform = replace(world.platform, lake=Lake(world.lake.uri))  # as a new process opens it
     result = world.job("upkeep_hourly").execute_in_process(
-        instance=world.instance, resources={"platform": world.platform}, raise_on_error=False
+        instance=world.instance, resources={"platform": platform}, raise_on_error=False
     )
     failed = {event.step_key: event.step_failure_data for event in result.all_events if event.is_step_failure}
     assert set(failed) == set(HOURLY_STEPS)  # and not delete_old_runs
