@@ -20,6 +20,8 @@ LANE_TAG = "silt/lane"
 """``live``: the open window's run and that of the newest closed one; ``due``: all other windows' runs."""
 OPEN = "open"
 """What is due of a window that is open: nothing yet."""
+ANSWERED = timedelta(seconds=4)
+"""So long the window before has the machine for itself: its answer is what people wait for."""
 EMPTY_AT_ONCE = 50
 RUNS_AT_ONCE = 3
 """So many other windows are in progress at once by the sensor's request; a run is one process."""
@@ -84,7 +86,7 @@ def _requests(
     unfinished = report_dead(instance, instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)))
     running = {run.tags.get(PARTITION_TAG) for run in unfinished}
     newest = platform.grid.newest_closed(now)
-    attended = [item for item in _attended(platform, now) if not _pauses(instance, item)]
+    attended = [item for item in to_attend(platform, now) if not _pauses(instance, item)]
     wanted = attended + [
         _Wanted(item.window, str(item.intake), live=item.window >= newest)
         for item in due
@@ -108,11 +110,11 @@ class _Wanted:
     live: bool
 
 
-def _attended(platform: Platform, now: datetime) -> list[_Wanted]:
+def to_attend(platform: Platform, now: datetime) -> list[_Wanted]:
     """The open window, once its end is as near as the lead says: its run takes in for all. Or none."""
-    window = platform.grid.home(now)
-    lead = platform.settings.lead
-    return [_Wanted(window, OPEN, live=True)] if lead and now >= window.end - lead else []
+    window, lead = platform.grid.home(now), platform.settings.lead
+    begins = max(window.end - lead, platform.grid.close(window.step(-1)) + ANSWERED)
+    return [_Wanted(window, OPEN, live=True)] if lead and now >= begins else []
 
 
 def _why_none(due: list[Due], running: set[str | None]) -> str:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from platform_assets.run import PARTITION_TAG, Platform
 from platform_assets.sensors import (
+    ANSWERED,
     DUE_TAG,
     LANE_TAG,
     MOST_FAILURES,
@@ -26,6 +27,7 @@ from platform_assets.sensors import (
     WINDOW_TAG,
     asset_names,
     make_window_sensor,
+    to_attend,
 )
 from resources.batch import Batch
 from resources.contract import Contract
@@ -57,10 +59,11 @@ class World:
         self.cursor: str | None = None
 
     def _away_from_a_close(self) -> datetime:
-        """The clock, once no window closes while the test is under way."""
+        """The clock, once no window has closed a moment ago, or will while the test is under way."""
         while True:
             now = datetime.now(UTC)
-            if self.grid.newest_closed(now) == self.grid.newest_closed(now + timedelta(seconds=15)):
+            before, after = now - ANSWERED, now + timedelta(seconds=15)
+            if self.grid.newest_closed(before) == self.grid.newest_closed(after):
                 return now
             time.sleep(1)
 
@@ -249,6 +252,13 @@ def test_a_lead_shorter_than_the_window_waits_for_its_time(tmp_path: Path, contr
     world = World(tmp_path, contract, lead_seconds=0.001)
     with world.instance:
         assert world.requested() == [world.window(0).key]
+
+
+def test_a_window_that_has_just_closed_has_the_machine_for_itself(attended: World) -> None:
+    window = attended.window(-1)
+    answered = attended.grid.close(attended.window(0)) + ANSWERED
+    assert to_attend(attended.platform, answered - timedelta(milliseconds=1)) == []
+    assert [item.window for item in to_attend(attended.platform, answered)] == [window]
 
 
 def test_while_the_open_window_cannot_be_attended_a_due_one_takes_in(attended: World) -> None:
