@@ -60,7 +60,10 @@ def ledger() -> pl.DataFrame:
     ]
     names = zip((1, 2), _ATTEMPTS, CLOCKS, rows, strict=True)
     return pl.DataFrame(
-        [{"number": n, "attempt": a, "kind": "topic", "taken_at": at} | row for n, a, at, row in names]
+        [
+            {"number": n, "attempt": a, "kind": "topic", "taken_at": at, "replayed": []} | row
+            for n, a, at, row in names
+        ]
     )
 
 

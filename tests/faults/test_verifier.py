@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.faults.comparison import compare
@@ -25,7 +28,7 @@ from tests.faults.lakes import (
 )
 from tests.faults.snapshots import check_clusters, check_order, check_pages, check_past, check_tables
 from tests.faults.tables import Tables
-from tests.faults.topic import Sent, is_good
+from tests.faults.topic import Sent, home, is_good
 from tests.faults.verifier import check, check_acknowledged
 
 
@@ -182,6 +185,53 @@ def test_a_bad_message_among_the_records_and_a_good_one_among_the_dead_letters_a
         check(TOPIC | {(0, 2): good("d", 3)}, tables())
     with pytest.raises(AssertionError, match="what is too late"):
         check(TOPIC | {(0, 3): good("old", -23 * 3600)}, tables())
+
+
+OLDER = good("older", -25 * 3600)
+LETTER = {"intake": 2, "partition": 0, "offset": 2}
+
+
+def replayed(whole: Tables) -> Tables:
+    """A third intake landed what the second had refused."""
+    row = {
+        "number": 3, "attempt": "three", "kind": "replay", "taken_at": START + timedelta(minutes=7),
+        "spans": [], "landed": landed(too_late=1), "refused": [], "replayed": [LETTER],
+    }  # fmt: skip
+    record = {
+        "window": home(OLDER), "intake": 3, "attempt": "three", "kafka_partition": 0, "kafka_offset": 2,
+        "record_id": "older", "too_late": True,
+    }  # fmt: skip
+    return replace(
+        whole,
+        ledger=pl.DataFrame([*whole.ledger.to_dicts(), row]),
+        records=pl.DataFrame([*whole.records.to_dicts(), record]),
+    )
+
+
+def test_a_dead_letter_that_a_replay_landed_counts_once() -> None:
+    assert check(TOPIC | {(0, 2): OLDER}, replayed(tables())) == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "plant", "said"),
+    [
+        ("records", without(7), "records of a replay"),
+        ("records", twice(7), "records of a replay"),
+        ("ledger", with_value("replayed", 2, []), "records of a replay"),
+        ("ledger", with_value("replayed", 2, 2 * [LETTER]), "replayed twice"),
+        ("ledger", with_value("replayed", 2, [LETTER | {"intake": 1}]), "no dead letter"),
+        ("dead_letters", without(0), "no dead letter"),
+    ],
+)
+def test_a_wrong_replay_is_named(table: str, plant: Change, said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        check(TOPIC | {(0, 2): OLDER}, changed(replayed(tables()), **{table: plant}))
+
+
+def test_a_replay_that_judged_lateness_by_its_own_clock_is_named() -> None:
+    recent = TOPIC | {(0, 2): good("older", 390 - 24 * 3600)}
+    with pytest.raises(AssertionError, match="what is too late"):
+        check(recent, replayed(tables()))
 
 
 def test_what_the_broker_lost_or_changed_is_named() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
@@ -19,12 +19,14 @@ def check(sent: Mapping[Place, Sent], tables: Tables) -> int:
     """
     named = tables.ledger["attempt"].to_list()
     records = tables.records.filter(pl.col("attempt").is_in(named))
-    dead = tables.dead_letters.filter(pl.col("attempt").is_in(named))
+    refused = tables.dead_letters.filter(pl.col("attempt").is_in(named))
+    origins = _origins(tables.ledger, records, refused)
+    dead = _apart_from(refused, origins)
     _check_tiling(tables.ledger, sent)
     _check_each_once(sent, records, dead)
-    _check_spans(tables.ledger, records, dead)
-    _check_counts(tables.ledger, records, dead)
-    _check_judgement(sent, records, dead, _clocks(tables.ledger))
+    _check_spans(tables.ledger, _apart_from(records, origins), refused)
+    _check_counts(tables.ledger, records, refused)
+    _check_judgement(sent, records, dead, _clocks(tables.ledger), origins)
     _check_homes(sent, records)
     return check_answers(sent, tables, records)
 
@@ -56,6 +58,27 @@ def _check_tiling(ledger: pl.DataFrame, sent: Mapping[Place, Sent]) -> None:
 
 def _places(frame: pl.DataFrame) -> list[Place]:
     return list(frame.select("kafka_partition", "kafka_offset").iter_rows())
+
+
+def _apart_from(frame: pl.DataFrame, places: Iterable[Place]) -> pl.DataFrame:
+    known = set(places)
+    return frame.filter(pl.Series([place not in known for place in _places(frame)], dtype=pl.Boolean))
+
+
+def _origins(ledger: pl.DataFrame, records: pl.DataFrame, refused: pl.DataFrame) -> dict[Place, int]:
+    """Of each message that a replay landed, the intake that refused it before."""
+    letters = set(refused.select("intake", "kafka_partition", "kafka_offset").iter_rows())
+    origins: dict[Place, int] = {}
+    for number, kind, named in ledger.select("number", "kind", "replayed").iter_rows():
+        places = {(item["partition"], item["offset"]): item["intake"] for item in named}
+        assert len(places) == len(named), "a dead letter was replayed twice"
+        assert not places.keys() & origins.keys(), "a dead letter was replayed twice"
+        assert all((intake, *place) in letters for place, intake in places.items()), "no dead letter replayed"
+        if kind == "replay":
+            mine = _places(records.filter(pl.col("intake") == number))
+            assert sorted(mine) == sorted(places), "records of a replay"
+        origins |= places
+    return origins
 
 
 def _check_each_once(sent: Mapping[Place, Sent], records: pl.DataFrame, dead: pl.DataFrame) -> None:
@@ -93,13 +116,18 @@ def _check_spans(ledger: pl.DataFrame, records: pl.DataFrame, dead: pl.DataFrame
 
 
 def _check_judgement(
-    sent: Mapping[Place, Sent], records: pl.DataFrame, dead: pl.DataFrame, at: Mapping[int, float]
+    sent: Mapping[Place, Sent],
+    records: pl.DataFrame,
+    dead: pl.DataFrame,
+    at: Mapping[int, float],
+    origins: Mapping[Place, int],
 ) -> None:
     columns = records.select("kafka_partition", "kafka_offset", "intake", "too_late")
     for partition, offset, intake, too_late in columns.iter_rows():
         message = sent[partition, offset]
         assert is_good(message, at[intake] + TOO_FAR_AHEAD), "a bad message is a record"
-        assert too_late == (message.timestamp / 1000 < at[intake] - TOO_LATE), "what is too late"
+        taken_at = at[origins.get((partition, offset), intake)]
+        assert too_late == (message.timestamp / 1000 < taken_at - TOO_LATE), "what is too late"
     for *place, intake in dead.select("kafka_partition", "kafka_offset", "intake").iter_rows():
         assert not is_good(sent[place[0], place[1]], at[intake] + TOO_FAR_AHEAD), "a good message is refused"
     for partition, offset, value in dead.select("kafka_partition", "kafka_offset", "value").iter_rows():
