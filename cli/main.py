@@ -15,6 +15,7 @@ _COMMANDS = {
     "simulate": "Send an endless sample stream.",
     "status": "Show the topic's lag, the windows, what is due and what runs.",
     "ledger": "Start anew after the topic was replaced or cut.",
+    "dead-letters": "List what broke the contract, and replay it once the contract is right.",
     "doctor": "Check what Silt needs, and say what to do.",
 }
 
@@ -28,7 +29,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(f"cli.{cmd_name}").command
+        command = importlib.import_module(f"cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -17,6 +17,16 @@ import yaml
 from resources.errors import SettingError
 
 FieldType = Literal["string", "number"]
+Reason = Literal[
+    "null-value",
+    "invalid-json",
+    "wrong-type",
+    "missing-id",
+    "missing-event-time",
+    "invalid-event-time",
+    "future-timestamp",
+]
+"""Why a message is a dead letter: codes that never change their meaning."""
 Value = str | float | None
 
 _LAKE_COLUMNS = {
@@ -35,7 +45,7 @@ class BadRecordError(Exception):
         reason: a stable code, such as ``invalid-json``.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from resources.contract import Contract
+from resources.dead_letter_topic import DeadLetterTopic
 from resources.errors import TransientError
 from resources.intake_rows import Intake, Span
 from resources.intakes import Intakes
@@ -36,6 +37,8 @@ class Taker:
         self.lake = lake
         self.topic = Topic(settings, contract.topic)
         self.ledger = Ledger(lake, settings.window_minutes, contract.id)
+        on = settings.dead_letter_topic
+        self.dead_letter_topic = DeadLetterTopic(settings, contract.topic, lake) if on else None
 
     def take_to(self, close: datetime) -> list[Intake]:
         """Take in until the ledger reaches ``close``; wait for it first where it lies in the future.
@@ -92,6 +95,8 @@ class Taker:
         taken_at = datetime.now(UTC)
         state = self.topic.state()
         check_topic(self.topic.name, state, before)
+        if self.dead_letter_topic:
+            self.dead_letter_topic.begin_after(before.last)
         return Attempt(self, before, state, taken_at)
 
 
@@ -141,6 +146,8 @@ class Attempt:
         if not entered:
             _LOG.info("Intake %d was another taker's: reading the ledger again.", self.number)
             time.sleep(0.05)
+        elif copies := self._taker.dead_letter_topic:
+            copies.produce(self._taker.ledger.intakes())
         return entered
 
     def _check_same_topic(self) -> None:

@@ -106,7 +106,8 @@ class Intakes:
     def _clocks(self) -> pl.DataFrame:
         """Number and clock of the intakes that caught up. One follows the other: so must their clocks."""
         clock = pl.col("taken_at").cum_min(reverse=True).alias("clock")
-        return self.rows.select("number", "caught_up", clock).filter("caught_up")
+        read = self.rows.select("number", "kind", "caught_up", "taken_at").filter(pl.col("kind") != "replay")
+        return read.select("number", "caught_up", clock).filter("caught_up")
 
     # ---- what landed for which window ----
 
@@ -125,6 +126,11 @@ class Intakes:
         """The dead letters of a window that are still dead: no replay has landed them as records."""
         mine = pl.col("window") == window.key
         return int(self._refused.filter(mine)["count"].sum()) - self._replayed.filter(mine).height
+
+    @property
+    def replayed(self) -> pl.DataFrame:
+        """The dead letters that replays landed as records: ``intake``, ``partition``, ``offset`` and more."""
+        return self._replayed
 
     # ---- what the broker's retention took before it was read ----
 

@@ -13,6 +13,9 @@ from resources.kafka import event_time
 from resources.tables import TABLES, Schema
 from resources.windows import Grid
 
+Place = tuple[int, int]
+"""Kafka partition, offset."""
+
 _PLACE = ["date", "window", "intake", "attempt", "kafka_partition", "kafka_offset"]
 _RECORD = ["record_id", "event_time", "too_late"]
 _DEAD_LETTER = ["timestamp", "reason", "detail", "key", "value", "headers"]
@@ -46,11 +49,11 @@ class Landing:
             timestamp = event_time(message)
             self._stamp(message, timestamp)
             try:
-                record, moment = self._decoded(message.value(), timestamp)
+                record, moment = self.decoded(message.value(), timestamp)
             except BadRecordError as error:
                 self._add_dead_letter(message, timestamp, error)
             else:
-                self._add_record(message, record, moment)
+                self.add_record(_place(message), record, moment, moment < self.limits[0])
                 self._mark(message, moment)
 
     def _stamp(self, message: Message, timestamp: datetime | None) -> None:
@@ -65,7 +68,12 @@ class Landing:
         assert partition is not None
         self.watermarks[partition] = max(moment, self.watermarks.get(partition, moment))
 
-    def _decoded(self, value: bytes | None, timestamp: datetime | None) -> tuple[Record, datetime]:
+    def decoded(self, value: bytes | None, timestamp: datetime | None) -> tuple[Record, datetime]:
+        """A message's record and event time.
+
+        Raises:
+            BadRecordError: it breaks the contract, or its event time is too far ahead.
+        """
         if value is None:
             raise BadRecordError("null-value", "the message has no value")
         record = self.contract.decode(value)
@@ -76,23 +84,23 @@ class Landing:
             raise BadRecordError("future-timestamp", f"event time {moment.isoformat()}")
         return record, moment
 
-    def _add_record(self, message: Message, record: Record, moment: datetime) -> None:
-        too_late = moment < self.limits[0]
-        window, place = self._place(message, moment)
+    def add_record(self, at: Place, record: Record, moment: datetime, too_late: bool) -> None:
+        """Add a record to what is landed."""
+        window, place = self._place(at, moment)
         self._landed.setdefault(window, Counter())["too_late" if too_late else "records"] += 1
         self._records.append((*place, record.id, moment, too_late, *record.values))
 
     def _add_dead_letter(self, message: Message, timestamp: datetime | None, error: BadRecordError) -> None:
-        window, place = self._place(message, timestamp)
+        window, place = self._place(_place(message), timestamp)
         self._refused[window, error.reason] += 1
         self._dead.append(
             (*place, timestamp, error.reason, str(error), message.key(), message.value(), _headers(message))
         )
 
-    def _place(self, message: Message, moment: datetime | None) -> tuple[str | None, tuple[object, ...]]:
+    def _place(self, at: Place, moment: datetime | None) -> tuple[str | None, tuple[object, ...]]:
         home = self.grid.home(moment) if moment else None
         key, day = (home.key, home.date) if home else (None, self.taken_at.date())
-        return key, (day, key, self.number, self.attempt, message.partition(), message.offset())
+        return key, (day, key, self.number, self.attempt, *at)
 
     def records(self) -> pl.DataFrame:
         """The rows of ``records``, sorted by window and record id."""
@@ -118,6 +126,13 @@ class Landing:
             {"window": window, "reason": reason, "count": count}
             for (window, reason), count in sorted(self._refused.items(), key=str)
         ]
+
+
+def _place(message: Message) -> Place:
+    partition, offset = message.partition(), message.offset()
+    assert partition is not None
+    assert offset is not None
+    return partition, offset
 
 
 def _headers(message: Message) -> list[dict[str, object]]:

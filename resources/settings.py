@@ -39,6 +39,7 @@ class Settings(BaseSettings):
         description="any librdkafka property: SILT_KAFKA__SASL_MECHANISM is sasl.mechanism",
     )
     spark_remote: str = Field("", description="a Spark Connect server, sc://host:port; empty: Silt's own")
+    dead_letter_topic: bool = Field(False, description="dead letters are produced to <topic>.dlq as well")
     topic_partitions: int = Field(3, ge=1, le=1000, description="of the topic that Silt creates itself")
 
     window_minutes: Literal[1, 2, 4, 5, 10, 20] = Field(5, description="three windows divide an hour")

@@ -35,12 +35,14 @@ def apply_retention(lake: Lake, first: date, report: Report) -> None:
 def _first_kept_intake(lake: Lake, floor: date) -> int:
     """The first intake that landed a record for a day from the floor on, or is of the day before or later.
 
-    The last one that read the topic always stays: the next starts where it ended.
+    The last one that read the topic always stays: the next starts where it ended. So do the intakes whose
+    dead letters a kept replay names.
     """
-    rows = lake.read("ledger", ["number", "kind", "taken_at", "landed"])
+    rows = lake.read("ledger", ["number", "kind", "taken_at", "landed", "replayed"])
     newest = pl.col("landed").list.eval(pl.element().struct.field("window")).list.max()
     since = datetime.combine(floor - timedelta(days=1), datetime.min.time(), UTC)
     needed = (pl.col("taken_at") >= since) | (newest >= floor.isoformat())
     last = pl.col("number") == pl.col("number").filter(pl.col("kind") == "topic").max()
-    kept = rows.filter(needed | last)["number"].min()
+    origin = pl.col("replayed").list.eval(pl.element().struct.field("intake")).list.min()
+    kept = rows.filter(needed | last).select(pl.min_horizontal("number", origin)).to_series().min()
     return kept if isinstance(kept, int) else 0

@@ -1,0 +1,66 @@
+"""Dead letters: the messages that broke the contract, and that no replay has landed as records since."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+import polars as pl
+
+from resources.contract import Reason
+from resources.errors import SettingError
+from resources.intakes import Intakes
+from resources.lake import Lake, scan
+from resources.windows import Grid, Window
+
+PLACE = ["intake", "kafka_partition", "kafka_offset"]
+"""What names a dead letter: offsets alone would not, after a reset of the ledger."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which dead letters: of one window, for one reason, or all.
+
+    Attributes:
+        window: the home of the message's timestamp, which need not be its event time.
+    """
+
+    window: Window | None = None
+    reason: Reason | None = None
+
+    @classmethod
+    def of(cls, grid: Grid, window: str | None, reason: str | None) -> "Choice":
+        """The choice that a person names.
+
+        Raises:
+            WindowError: there is no such window.
+            SettingError: there is no such reason.
+        """
+        known: dict[str, Reason] = {code: code for code in get_args(Reason)}
+        if reason is not None and reason not in known:
+            raise SettingError(f"{reason!r} is no reason of dead letters: there are {', '.join(known)}.")
+        return cls(grid.window(window) if window else None, known[reason] if reason else None)
+
+
+def dead_letters(lake: Lake, intakes: Intakes, choice: Choice) -> pl.LazyFrame:
+    """The rows of ``dead_letters`` that the ledger names, without those that were replayed."""
+    named = intakes.rows.filter(pl.col("refused").list.len() > 0).select("number", "attempt")
+    places = ["intake", "partition", "offset"]
+    rows = scan(lake.table("dead_letters"), choice.window.date if choice.window else None)
+    if choice.window:
+        rows = rows.filter(pl.col("window") == choice.window.key)
+    if choice.reason:
+        rows = rows.filter(pl.col("reason") == choice.reason)
+    rows = rows.join(named.lazy(), left_on=["intake", "attempt"], right_on=["number", "attempt"], how="semi")
+    return rows.join(intakes.replayed.select(places).lazy(), left_on=PLACE, right_on=places, how="anti")
+
+
+def newest(letters: pl.LazyFrame, limit: int, value_bytes: int) -> pl.DataFrame:
+    """The dead letters taken in last, of each value the first bytes alone."""
+    order = ["intake", "timestamp", "kafka_partition", "kafka_offset"]
+    columns = ["window", "reason", *order, "detail", pl.col("value").bin.slice(0, value_bytes)]
+    return letters.select(columns).sort(order, descending=True).head(limit).collect(engine="streaming")
+
+
+def count_by_reason(letters: pl.LazyFrame) -> dict[str, int]:
+    """How many dead letters there are for each reason, most first."""
+    counts = letters.group_by("reason").len().sort("len", "reason", descending=[True, False])
+    return dict(counts.collect(engine="streaming").iter_rows())
