@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
@@ -118,10 +118,11 @@ class Feed:
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
                 "enable.auto.commit": False,
+                "fetch.wait.max.ms": 10,
             }
         )
         partitions = consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions
-        consumer.assign([TopicPartition(self.topic, p, 0) for p in partitions])
+        consumer.assign([TopicPartition(self.topic, p, OFFSET_BEGINNING) for p in partitions])
         messages: list[Message] = []
         ended: set[int | None] = set()
         while len(ended) < len(partitions):
