@@ -21,7 +21,6 @@ from hypothesis.stateful import run_state_machine_as_test
 
 import resources.intake
 import resources.kafka
-import resources.upkeep.attempts
 import resources.upkeep.days
 from resources.batch import Batch
 from resources.intake import Attempt
@@ -141,14 +140,6 @@ def overwrites_the_row(lake: SteppedLake, name: str, key: str, frame: pl.DataFra
     return True
 
 
-def removes_attempts_in_progress(lake: Lake, files: pl.DataFrame) -> list[str]:
-    landed = pl.scan_parquet(files["address"].to_list(), missing_columns="insert", extra_columns="ignore")
-    named = lake.read("ledger", ["attempt"])
-    return (
-        landed.select("attempt").unique().collect().join(named, on="attempt", how="anti")["attempt"].to_list()
-    )
-
-
 def names_a_later_intake(reader: Reader, window: Window, seen: Intakes) -> Batch:
     return replace(SELECT(reader, window, seen), covered=reader.ledger.intakes().last)
 
@@ -166,9 +157,6 @@ ATTEMPT = (resources.intake, "Attempt")
         pytest.param(ATTEMPT, MarksByNumberAlone, marks=pytest.mark.slow),
         pytest.param(ATTEMPT, TakesTheNextNumberWhenItLoses, marks=pytest.mark.slow),
         ((SteppedLake, "insert_once"), overwrites_the_row),
-        pytest.param(
-            (resources.upkeep.attempts, "_lost"), removes_attempts_in_progress, marks=pytest.mark.slow
-        ),
         pytest.param((Reader, "select"), names_a_later_intake, marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
