@@ -57,14 +57,15 @@ def kill_stack(scene: Scene) -> None:
 
 
 def kill_crowded_stack(scene: Scene) -> None:
-    """The same, while more runs wait than there are slots; afterwards a person calls most of them off."""
+    """The same, while more runs wait than there are slots."""
     slots, window = scene.dagster.slots(), window_key(scene.random.choice(scene.past))
     while len(waiting := scene.dagster.waiting()) <= slots:
         for _ in range(slots + 1 - len(waiting)):  # of one window, which the queue runs one at a time
             scene.dagster.launch(["kafka_batch"], window, {"silt/window": window})
     kill_stack(scene)
     scene.happened["the same with more runs waiting than slots"] += 1
-    scene.dagster.terminate(waiting[scene.plan.crowd_left :])
+    if scene.plan.calls_off:
+        scene.dagster.terminate(waiting)
 
 
 def terminate_stack(scene: Scene) -> None:

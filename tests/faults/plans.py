@@ -15,7 +15,7 @@ class Plan:
         rounds: so often all faults happen.
         run_kills: kills of a window's run in a round.
         crowded: every so many kills of the whole stack, more runs wait than there are slots.
-        crowd_left: so many of them are not called off afterwards.
+        calls_off: whether a person calls those off afterwards, to save their time.
         disk_megabytes: size of the disk that the lake is on.
         least_acknowledged, least_windows: the run does not count below.
     """
@@ -27,7 +27,7 @@ class Plan:
     rounds: int
     run_kills: int
     crowded: int
-    crowd_left: int
+    calls_off: bool
     disk_megabytes: int
     least_acknowledged: int
     least_windows: int
@@ -39,12 +39,12 @@ class Plan:
 
 
 SHORT = Plan(
-    live_windows=2, rate=60, past_windows=5, past_records=200, rounds=1, run_kills=1, crowded=1, crowd_left=1,
+    live_windows=2, rate=60, past_windows=5, past_records=200, rounds=1, run_kills=1, crowded=1, calls_off=True,
     disk_megabytes=256, least_acknowledged=5_000, least_windows=7,
 )  # fmt: skip
 LONG = Plan(
     live_windows=40, rate=90, past_windows=6, past_records=2_000, rounds=20, run_kills=1, crowded=5,
-    crowd_left=100, disk_megabytes=2048, least_acknowledged=200_000, least_windows=40,
+    calls_off=False, disk_megabytes=2048, least_acknowledged=200_000, least_windows=40,
 )  # fmt: skip
 MEDIUM = replace(LONG, live_windows=10, rounds=4, crowded=2, least_acknowledged=40_000, least_windows=14)
 PLANS = {"short": SHORT, "medium": MEDIUM, "long": LONG}
