@@ -39,8 +39,8 @@ class Plan:
 
 
 SHORT = Plan(
-    live_windows=2, rate=60, past_windows=5, past_records=200, rounds=1, run_kills=1, crowded=1, calls_off=True,
-    disk_megabytes=256, least_acknowledged=5_000, least_windows=7,
+    live_windows=2, rate=60, past_windows=5, past_records=200, rounds=1, run_kills=1, crowded=1,
+    calls_off=True, disk_megabytes=256, least_acknowledged=5_000, least_windows=7,
 )  # fmt: skip
 LONG = Plan(
     live_windows=40, rate=90, past_windows=6, past_records=2_000, rounds=20, run_kills=1, crowded=5,
