@@ -9,7 +9,8 @@ import polars as pl
 from deltalake import DeltaTable
 
 from api.schemas import MODELS, ModelName
-from resources.lake import Lake, add_actions
+from resources.delta import add_actions
+from resources.lake import Lake
 from resources.windows import KEY_FORMAT
 
 _SHOWN = (

@@ -10,7 +10,8 @@ from deltalake import DeltaTable, QueryBuilder
 
 from api.problems import UnavailableError
 from api.published import Answer
-from resources.lake import Lake, add_actions
+from resources.delta import add_actions
+from resources.lake import Lake
 
 SQL_NAME = "answers"
 _PINNED_VERSIONS = 16

@@ -13,10 +13,11 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from deltalake import DeltaTable
 
+from resources.delta import scan
 from resources.errors import SiltError, TransientError
 from resources.intakes import Intakes
 from resources.kafka import client_properties, producer
-from resources.lake import STORE_ERRORS, Lake, scan
+from resources.lake import STORE_ERRORS, Lake
 from resources.settings import Settings
 
 SUFFIX = ".dlq"

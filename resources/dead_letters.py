@@ -6,9 +6,10 @@ from typing import get_args
 import polars as pl
 
 from resources.contract import Reason
+from resources.delta import scan
 from resources.errors import SettingError
 from resources.intakes import Intakes
-from resources.lake import Lake, scan
+from resources.lake import Lake
 from resources.windows import Grid, Window
 
 PLACE = ["intake", "kafka_partition", "kafka_offset"]

@@ -14,15 +14,13 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 from deltalake import (
-    BloomFilterProperties,
-    ColumnProperties,
     DeltaTable,
     Schema,
-    WriterProperties,
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from resources.delta import WRITER, add_actions, replacements, scan, schema_of
 from resources.durability import UNSETTLED, mend, settle
 from resources.errors import LakeError, TransientError
 from resources.tables import TABLES, Table
@@ -48,17 +46,6 @@ VERSIONS = {"clustering_results": "results_version", "cluster_stats": "stats_ver
 """The tables that are read at the version which a row of ``windows`` names, and in which column."""
 _COMMIT_TRIES = 20
 _LOG = logging.getLogger("silt.lake")
-WRITER = WriterProperties(
-    compression="ZSTD",
-    max_row_group_size=16_384,
-    column_properties={
-        "record_id": ColumnProperties(
-            dictionary_enabled=False,
-            statistics_enabled="PAGE",
-            bloom_filter_properties=BloomFilterProperties(set_bloom_filter_enabled=True, fpp=0.01),
-        )
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -282,7 +269,7 @@ class Lake:
         return False
 
     def _check_types(self, name: str, frame: pl.DataFrame) -> None:
-        stored = _schema(self.table(name))
+        stored = schema_of(self.table(name))
         for column, kind in frame.schema.items():
             if column in stored and stored[column] != kind:
                 raise LakeError(
@@ -329,59 +316,6 @@ class Lake:
 
 def _of(window: Window) -> str:
     return f"date = '{window.date}' AND \"window\" = '{window.key}'"
-
-
-def replacements(table: DeltaTable) -> dict[str, list[int]]:
-    """Per window key, the versions that replaced its rows, ascending, as far as the table's log goes back."""
-    found: dict[str, list[int]] = {}
-    for commit in table.history():
-        predicate = str(commit.get("operationParameters", {}).get("predicate", ""))
-        for window in predicate.split("'")[3:4]:  # date = '…' AND "window" = '…'
-            found.setdefault(window, []).insert(0, commit["version"])
-    return found
-
-
-def add_actions(table: DeltaTable) -> pl.DataFrame:
-    """A table version's files, one a row: path, size, rows, partition values, least and greatest values.
-
-    The column ``address`` is what polars and Spark open: a local file's path as it is, not as a URL.
-    """
-    actions = pl.Series(pl.from_arrow(table.get_add_actions(flatten=True)))
-    if actions.is_empty():
-        return pl.DataFrame()
-    url = urlsplit(table.table_uri)
-    root = (unquote(url.path) if url.scheme == "file" else table.table_uri).rstrip("/")
-    return actions.struct.unnest().with_columns(address=pl.concat_str(pl.lit(f"{root}/"), "path"))
-
-
-def scan(table: DeltaTable, day: date | None = None) -> pl.LazyFrame:
-    """All rows of a table version, or those of one day.
-
-    Not ``pl.scan_delta``: that takes a local table's URL for its path, and finds nothing in ``my%20home``.
-    """
-    schema = _schema(table)
-    actions = add_actions(table)
-    if actions.is_empty():
-        return pl.LazyFrame(schema=schema)
-    stored = pl.Schema({name: kind for name, kind in schema.items() if f"partition.{name}" not in actions})
-    if stored == schema:
-        return _files(actions, stored)
-    days = actions.group_by("partition.date", maintain_order=True)
-    frames = [
-        _files(files, stored).select(pl.lit(value, pl.Date).alias("date"), pl.all()).select(schema.names())
-        for (value,), files in days
-        if day is None or value == day
-    ]
-    return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
-
-
-def _schema(table: DeltaTable) -> pl.Schema:
-    return pl.Schema(table.schema().to_arrow())
-
-
-def _files(actions: pl.DataFrame, schema: pl.Schema) -> pl.LazyFrame:
-    addresses = actions["address"].to_list()
-    return pl.scan_parquet(addresses, schema=schema, missing_columns="insert", extra_columns="ignore")
 
 
 def store_failed(uri: str, error: Exception) -> TransientError:

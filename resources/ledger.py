@@ -6,10 +6,11 @@ from typing import Any
 
 import polars as pl
 
+from resources.delta import add_actions
 from resources.errors import LakeError
 from resources.intake_rows import Intake
 from resources.intakes import Intakes
-from resources.lake import Lake, add_actions
+from resources.lake import Lake
 from resources.tables import TABLES
 
 

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from deltalake import DeltaTable, write_deltalake
 from deltalake.fs import DeltaStorageHandler
 
-from resources.lake import WRITER, Lake, add_actions, scan
+from resources.delta import WRITER, add_actions, scan
+from resources.lake import Lake
 from resources.tables import TABLES
 from resources.upkeep.report import Report
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from deltalake import DeltaTable
 
+from resources.delta import WRITER
 from resources.errors import TransientError
-from resources.lake import WRITER, Lake
+from resources.lake import Lake
 
 _TRIES = 6
 

@@ -6,8 +6,9 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from resources.delta import replacements, scan
 from resources.errors import LakeError
-from resources.lake import FILES_KEPT, VERSIONS, VERSIONS_KEPT, Lake, replacements, scan
+from resources.lake import FILES_KEPT, VERSIONS, VERSIONS_KEPT, Lake
 from resources.tables import TABLES
 from resources.upkeep.report import Report
 
