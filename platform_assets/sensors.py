@@ -23,8 +23,9 @@ OPEN = "open"
 ANSWERED = timedelta(seconds=4)
 """So long the window before has the machine for itself: its answer is what people wait for."""
 EMPTY_AT_ONCE = 50
-RUNS_AT_ONCE = 3
-"""So many other windows are in progress at once by the sensor's request; a run is one process."""
+REQUESTED_AT_ONCE = 8
+"""So many other windows have a run by the sensor's request. dagster.yaml lets three of these run at once; the
+others wait in its queue, as the sensor looks but every few seconds."""
 MOST_FAILURES = 10
 """A window whose runs failed so often for the same reason to be due, and not because the world was away, is
 left to a person, until more lands for it."""
@@ -92,7 +93,7 @@ def _requests(
         for item in due
         if not (item.takes_in and attended)
     ]
-    places = RUNS_AT_ONCE - sum(run.tags.get(LANE_TAG) == "due" for run in unfinished)
+    places = REQUESTED_AT_ONCE - sum(run.tags.get(LANE_TAG) == "due" for run in unfinished)
     requests = []
     for item in wanted:
         if (item.live or places > 0) and item.window.key not in running and not _pauses(instance, item):

@@ -25,6 +25,7 @@ def test_instance_loads_with_our_configuration(tmp_path: Path) -> None:
         assert queue.max_concurrent_runs == 12
         assert {limit["key"] for limit in queue.tag_concurrency_limits or []} == {
             "dagster/backfill",
+            "silt/lane",
             "silt/upkeep",
             "silt/window",
         }

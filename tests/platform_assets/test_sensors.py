@@ -23,7 +23,7 @@ from platform_assets.sensors import (
     LANE_TAG,
     MOST_FAILURES,
     OPEN,
-    RUNS_AT_ONCE,
+    REQUESTED_AT_ONCE,
     WINDOW_TAG,
     asset_names,
     make_window_sensor,
@@ -164,9 +164,9 @@ def test_an_intake_that_did_not_catch_up_reaches_nothing(world: World) -> None:
 
 
 def test_due_windows_are_requested_oldest_first_a_bounded_number_at_once(world: World) -> None:
-    windows = [world.window(back) for back in range(1, RUNS_AT_ONCE + 3)]
+    windows = [world.window(back) for back in range(1, REQUESTED_AT_ONCE + 3)]
     world.take_in(*windows)
-    assert world.requested() == sorted(window.key for window in windows)[:RUNS_AT_ONCE]
+    assert world.requested() == sorted(window.key for window in windows)[:REQUESTED_AT_ONCE]
 
 
 def test_a_request_names_its_window_its_assets_and_what_is_due(world: World) -> None:
@@ -185,26 +185,26 @@ def test_a_request_names_its_window_its_assets_and_what_is_due(world: World) -> 
 def test_a_window_in_progress_is_not_requested_again_and_takes_a_place(
     world: World, status: dg.DagsterRunStatus
 ) -> None:
-    windows = sorted(world.window(back) for back in range(1, RUNS_AT_ONCE + 2))
+    windows = sorted(world.window(back) for back in range(1, REQUESTED_AT_ONCE + 2))
     world.take_in(*windows)
     world.has_run(windows[0], status)
-    assert world.requested() == [window.key for window in windows[1:RUNS_AT_ONCE]]
+    assert world.requested() == [window.key for window in windows[1:REQUESTED_AT_ONCE]]
 
 
 def test_no_more_is_requested_while_the_bound_is_reached(world: World) -> None:
-    windows = sorted(world.window(back) for back in range(1, RUNS_AT_ONCE + 2))
+    windows = sorted(world.window(back) for back in range(1, REQUESTED_AT_ONCE + 2))
     world.take_in(*windows)
-    for window in windows[:RUNS_AT_ONCE]:
+    for window in windows[:REQUESTED_AT_ONCE]:
         world.has_run(window, dg.DagsterRunStatus.STARTED)
     result = world.tick()
     assert not result.run_requests
-    assert f"{RUNS_AT_ONCE} of them run" in str(result.skip_reason)
+    assert f"{REQUESTED_AT_ONCE} of them run" in str(result.skip_reason)
 
 
 def test_a_backfill_by_hand_takes_no_place_from_live_windows(world: World) -> None:
-    live = [world.window(back) for back in range(1, RUNS_AT_ONCE + 1)]
+    live = [world.window(back) for back in range(1, REQUESTED_AT_ONCE + 1)]
     world.take_in(*live)
-    for back in range(20, 20 + 4 * RUNS_AT_ONCE):
+    for back in range(20, 20 + 4 * REQUESTED_AT_ONCE):
         world.is_backfilled(world.window(back))
     assert world.requested() == sorted(window.key for window in live)
 
@@ -268,7 +268,7 @@ def test_while_the_open_window_cannot_be_attended_a_due_one_takes_in(attended: W
 
 
 def test_the_newest_windows_find_a_place_beside_any_catching_up(attended: World) -> None:
-    for back in range(1, RUNS_AT_ONCE + 1):
+    for back in range(1, REQUESTED_AT_ONCE + 1):
         attended.has_run(attended.window(back + 5), dg.DagsterRunStatus.STARTED)
     attended.take_in(attended.window(0), attended.window(1))
     assert attended.requested() == [attended.window(-1).key, attended.window(0).key]
