@@ -85,7 +85,7 @@ def _requests(
 ) -> tuple[list[dg.RunRequest], str]:
     """The runs to request now, and why there are none."""
     unfinished = report_dead(instance, instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)))
-    running = {run.tags.get(PARTITION_TAG) for run in unfinished}
+    running = {run.tags.get(PARTITION_TAG) for run in unfinished if _counts(run)}
     newest = platform.grid.newest_closed(now)
     attended = [item for item in to_attend(platform, now) if not _pauses(instance, item)]
     wanted = attended + [
@@ -100,6 +100,11 @@ def _requests(
             requests.append(_request(item))
             places -= not item.live
     return requests, _why_none(due, running)
+
+
+def _counts(run: dg.DagsterRun) -> bool:
+    """Whether a run will answer its window soon; one of a long backfill may wait in the queue for hours."""
+    return WINDOW_TAG in run.tags or run.status != dg.DagsterRunStatus.QUEUED
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,14 @@ def test_a_backfill_by_hand_takes_no_place_from_live_windows(world: World) -> No
     assert world.requested() == sorted(window.key for window in live)
 
 
+def test_a_window_does_not_wait_for_its_turn_in_a_backfill(attended: World) -> None:
+    due = attended.window(2)
+    attended.take_in(due)
+    for window in (due, attended.window(-1)):
+        attended.is_backfilled(window)
+    assert attended.requested() == [attended.window(-1).key, due.key]
+
+
 def test_a_window_whose_run_failed_pauses(world: World) -> None:
     window, other = world.window(2), world.window(1)
     world.take_in(window, other)
