@@ -147,12 +147,16 @@ def asset_names(window: Window) -> list[str]:
 
 
 def _pauses(instance: dg.DagsterInstance, wanted: _Wanted) -> bool:
-    """Whether a window whose runs failed waits: ten seconds, twice as long each time; in the end for good."""
+    """Whether a window whose runs failed waits: ten seconds, twice as long each time; in the end for good.
+
+    One whose run was killed, for the first time, does not wait.
+    """
     tags = {WINDOW_TAG: wanted.window.key, DUE_TAG: wanted.due}
     failed = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_FAILED), limit=2 * MOST_FAILURES)
-    if not failed:
+    kinds = [record.dagster_run.tags.get(FAILURE_TAG) for record in failed]
+    if kinds in ([], [None]):
         return False
-    if sum(record.dagster_run.tags.get(FAILURE_TAG) != "transient" for record in failed) >= MOST_FAILURES:
+    if sum(kind != "transient" for kind in kinds) >= MOST_FAILURES:
         return True
     ended = datetime.fromtimestamp(failed[0].end_time or 0, UTC)
     pause = min(timedelta(seconds=10) * 2 ** (len(failed) - 1), _LONGEST_PAUSE)

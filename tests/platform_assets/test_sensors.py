@@ -220,9 +220,8 @@ def test_a_window_does_not_wait_for_its_turn_in_a_backfill(attended: World) -> N
 def test_a_window_whose_run_failed_pauses(world: World) -> None:
     window, other = world.window(2), world.window(1)
     world.take_in(window, other)
-    world.has_run(window, dg.DagsterRunStatus.STARTED)
-    run = world.instance.get_runs()[0]
-    world.instance.report_run_failed(run)
+    world.has_run(window, dg.DagsterRunStatus.STARTED, silt__failure="permanent")
+    world.instance.report_run_failed(world.instance.get_runs()[0])
     result = world.tick()
     assert [request.tags[PARTITION_TAG] for request in result.run_requests or []] == [other.key]
     world.has_run(other, dg.DagsterRunStatus.STARTED)
@@ -239,7 +238,7 @@ def test_a_run_that_failed_long_ago_holds_nothing_up(world: World) -> None:
 
 def test_what_landed_since_a_failure_is_another_due_and_does_not_pause(world: World) -> None:
     world.take_in(world.window(2))
-    world.has_run(world.window(2), dg.DagsterRunStatus.STARTED, due=1)
+    world.has_run(world.window(2), dg.DagsterRunStatus.STARTED, due=1, silt__failure="transient")
     world.instance.report_run_failed(world.instance.get_runs()[0])
     assert world.requested() == []
     world.take_in(world.window(2))
@@ -270,7 +269,9 @@ def test_a_window_that_has_just_closed_has_the_machine_for_itself(attended: Worl
 
 
 def test_while_the_open_window_cannot_be_attended_a_due_one_takes_in(attended: World) -> None:
-    attended.has_run(attended.window(-1), dg.DagsterRunStatus.STARTED, OPEN, silt__lane="live")
+    attended.has_run(
+        attended.window(-1), dg.DagsterRunStatus.STARTED, OPEN, silt__lane="live", silt__failure="permanent"
+    )
     attended.instance.report_run_failed(attended.instance.get_runs()[0])
     assert attended.requested() == [attended.window(0).key]
 
@@ -282,16 +283,25 @@ def test_the_newest_windows_find_a_place_beside_any_catching_up(attended: World)
     assert attended.requested() == [attended.window(-1).key, attended.window(0).key]
 
 
-def test_a_run_whose_process_is_gone_is_reported_and_its_window_requested_later(world: World) -> None:
+def test_a_run_whose_process_is_gone_is_reported_and_its_window_requested_at_once(world: World) -> None:
     gone, other = world.window(2), world.window(1)
     world.take_in(gone, other)
     mark = f"{socket.gethostname()}/{os.getpid()}/"
     created = f"{psutil.Process().create_time():.2f}"
     world.has_run(other, dg.DagsterRunStatus.STARTED, silt__process=mark + created)
     world.has_run(gone, dg.DagsterRunStatus.STARTED, silt__process=mark + "1.00")
-    assert world.requested() == []  # a failed run pauses
+    assert world.requested() == [gone.key]
     statuses = {run.tags[PARTITION_TAG]: run.status for run in world.instance.get_runs()}
     assert statuses == {gone.key: dg.DagsterRunStatus.FAILURE, other.key: dg.DagsterRunStatus.STARTED}
+
+
+def test_a_window_whose_runs_were_killed_again_and_again_pauses(world: World) -> None:
+    world.take_in(world.window(2))
+    for requested in ([world.window(2).key], []):
+        world.has_run(
+            world.window(2), dg.DagsterRunStatus.STARTED, silt__process=f"{socket.gethostname()}/1/1.00"
+        )
+        assert world.requested() == requested
 
 
 def test_a_run_on_another_machine_is_not_judged(world: World) -> None:
