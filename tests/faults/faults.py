@@ -59,13 +59,14 @@ def kill_stack(scene: Scene) -> None:
 def kill_crowded_stack(scene: Scene) -> None:
     """The same, while more runs wait than there are slots."""
     slots, window = scene.dagster.slots(), window_key(scene.random.choice(scene.past))
+    crowd: set[str] = set()
     while len(waiting := scene.dagster.waiting()) <= slots:
         for _ in range(slots + 1 - len(waiting)):  # of one window, which the queue runs one at a time
-            scene.dagster.launch(["kafka_batch"], window, {"silt/window": window})
+            crowd.add(scene.dagster.launch(["kafka_batch"], window, {"silt/window": window}))
     kill_stack(scene)
     scene.happened["the same with more runs waiting than slots"] += 1
     if scene.plan.calls_off:
-        scene.dagster.terminate(waiting)
+        scene.dagster.terminate(list(crowd.intersection(waiting)))
 
 
 def terminate_stack(scene: Scene) -> None:

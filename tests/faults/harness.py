@@ -8,7 +8,8 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,8 +37,8 @@ from tests.faults.producer import Producer, now
 from tests.faults.reader import Reader
 from tests.faults.report import Report
 from tests.faults.scene import Scene, start
-from tests.faults.tables import read_tables
-from tests.faults.topic import batches, read_topic
+from tests.faults.tables import Tables, read_tables
+from tests.faults.topic import Place, Sent, batches, read_topic
 from tests.faults.verifier import check, check_acknowledged
 from tests.stacks import Stack, until
 
@@ -63,12 +64,18 @@ def run(plan: Plan, folder: Path, keep: Path | None = None) -> Report:
         with report.timed("faults"):
             _faults(plan, scene, reader)
             scene.producer.finish(120)
-        with report.timed("until calm"):
-            until(lambda: _is_calm(scene), _CALM_WITHIN)
-        reader.finish()
-        report.faults, report.reads = dict(scene.happened), reader.counts
-        assert not reader.wrong, "what no reader may see:\n" + "\n".join(reader.wrong)
-        _verify(plan, scene, report, folder)
+        topic = read_topic(stack.settings.kafka_properties["bootstrap.servers"], stack.contract.topic)
+        windows = sorted(batches(topic, time.time())[0])
+        with ThreadPoolExecutor() as beside:
+            calm = beside.submit(calm_lake, stack, folder / "calm", windows)
+            with report.timed("until calm"):
+                until(lambda: _is_calm(scene), _CALM_WITHIN)
+            reader.finish()
+            report.faults, report.reads = dict(scene.happened), reader.counts
+            assert not reader.wrong, "what no reader may see:\n" + "\n".join(reader.wrong)
+            with report.timed("verification"):
+                tables = _verify(plan, scene, report, topic)
+                assert compare(tables, read_tables(calm.result())) >= len(windows) >= plan.least_windows
     return report
 
 
@@ -125,25 +132,17 @@ def _is_calm(scene: Scene) -> bool:
     return len(lags) == PARTITIONS and set(lags) == {"0"} and not re.search(r"^  due ", status, re.MULTILINE)
 
 
-def _verify(plan: Plan, scene: Scene, report: Report, folder: Path) -> None:
-    stack = scene.stack
-    with report.timed("verification"):
-        topic = read_topic(stack.settings.kafka_properties["bootstrap.servers"], stack.contract.topic)
-        tables = read_tables(stack.settings.lake)
-        acknowledged = {place: item.identity for place, item in scene.producer.acknowledged.items()}
-        assert not scene.producer.refused, f"the broker refused: {scene.producer.refused}"
-        check_acknowledged(topic, acknowledged)
-        report.acknowledged, report.landed = len(acknowledged), len(topic)
-        report.windows = check(topic, tables)
-        report.revisions = int(tables.windows["revision"].sum())
-        assert report.revisions > report.windows, "no window was answered twice"
-    with report.timed("calm run"):
-        windows = sorted(batches(topic, time.time())[0])
-        calm = read_tables(calm_lake(stack, folder / "calm", windows))
-    compared = compare(tables, calm)
-    assert compared >= len(windows)
-    assert len(windows) >= plan.least_windows, f"{len(windows)} windows"
+def _verify(plan: Plan, scene: Scene, report: Report, topic: Mapping[Place, Sent]) -> Tables:
+    tables = read_tables(scene.stack.settings.lake)
+    acknowledged = {place: item.identity for place, item in scene.producer.acknowledged.items()}
+    assert not scene.producer.refused, f"the broker refused: {scene.producer.refused}"
     assert len(acknowledged) >= plan.least_acknowledged, f"{len(acknowledged)} acknowledged"
+    check_acknowledged(topic, acknowledged)
+    report.acknowledged, report.landed = len(acknowledged), len(topic)
+    report.windows = check(topic, tables)
+    report.revisions = int(tables.windows["revision"].sum())
+    assert report.revisions > report.windows, "no window was answered twice"
+    return tables
 
 
 @contextmanager
