@@ -16,7 +16,7 @@ up: env
 	@exec .venv/bin/silt up
 
 test: env
-	@exec $(PYTHON) -m pytest -m "not slow"
+	@exec $(PYTHON) -m pytest -m "not slow" -n 2 --dist loadgroup
 
 check: env
 	$(PYTHON) -m ruff format --check

@@ -34,6 +34,15 @@ def first_cycle() -> list[Window]:
     return cycle_before(2)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the stack runs in one process, what needs just a broker in another, if there are two."""
+    for item in items:
+        for shared in ("stack", "broker"):
+            if shared in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(shared))
+                break
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, first_cycle: list[Window]) -> Iterator[Stack]:
     """A running stack; where the seed batches are there, they were sent to its broker before it started."""
@@ -50,11 +59,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, first_cycle: list[Window]) -
 
 
 @pytest.fixture(scope="session")
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings that reach a real broker: the stack's, or a broker alone where no test needs the stack."""
-    if any("stack" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        yield request.getfixturevalue("stack").settings
-        return
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings that reach a real broker."""
     alone = Stack(tmp_path_factory.mktemp("broker") / "home")
     try:
         alone.start("broker")

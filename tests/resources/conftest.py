@@ -1,6 +1,7 @@
 """A topic of its own for each test, a lake in the test's folder, and readers that share nothing with Silt."""
 
 import json
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from resources.tables import TABLES
 from resources.windows import Grid, Window
 from tests.stacks import until as wait_until
 
+_LOG = logging.getLogger("tests.kafka")
 GRID = Grid(5)
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 FIRST = GRID.window("2026-11-24T0500Z")
@@ -65,7 +67,7 @@ class Feed:
 
     @property
     def client(self) -> dict[str, Any]:
-        return {**self.settings.kafka_properties, "linger.ms": 5}
+        return {**self.settings.kafka_properties, "linger.ms": 5, "logger": _LOG}
 
     @property
     def topic(self) -> str:
