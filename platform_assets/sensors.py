@@ -17,7 +17,7 @@ from resources.windows import Window
 WINDOW_TAG = "silt/window"
 DUE_TAG = "silt/due"
 LANE_TAG = "silt/lane"
-"""``live``: the open window's run and that of the newest closed one; ``due``: all other windows' runs."""
+"""``live``: the open window's run, and the next if it died; ``due``: all other windows' runs."""
 OPEN = "open"
 """What is due of a window that is open: nothing yet."""
 ANSWERED = timedelta(seconds=4)
@@ -86,10 +86,9 @@ def _requests(
     """The runs to request now, and why there are none."""
     unfinished = report_dead(instance, instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)))
     running = {run.tags.get(PARTITION_TAG) for run in unfinished if _counts(run)}
-    newest = platform.grid.newest_closed(now)
     attended = [item for item in to_attend(platform, now) if not _pauses(instance, item)]
     wanted = attended + [
-        _Wanted(item.window, str(item.intake), live=item.window >= newest)
+        _Wanted(item.window, str(item.intake), live=_was_live(instance, platform, item.window, now))
         for item in due
         if not (item.takes_in and attended)
     ]
@@ -114,6 +113,14 @@ class _Wanted:
     window: Window
     due: str
     live: bool
+
+
+def _was_live(instance: dg.DagsterInstance, platform: Platform, window: Window, now: datetime) -> bool:
+    """Whether a window is the newest closed one and was attended, or would have been: people wait for it."""
+    if window < platform.grid.newest_closed(now):
+        return False
+    tags = {WINDOW_TAG: window.key, LANE_TAG: "live"}
+    return not platform.settings.lead or bool(instance.get_runs(dg.RunsFilter(tags=tags), limit=1))
 
 
 def to_attend(platform: Platform, now: datetime) -> list[_Wanted]:

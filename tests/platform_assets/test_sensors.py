@@ -39,6 +39,8 @@ from resources.tables import TABLES
 from resources.windows import Window
 
 _JOB = "__ASSET_JOB"
+GONE = f"{socket.gethostname()}/1/1.00"
+"""The mark of a process that is not there."""
 _ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("silt"), "__repository__"), _JOB
 )
@@ -279,8 +281,16 @@ def test_while_the_open_window_cannot_be_attended_a_due_one_takes_in(attended: W
 def test_the_newest_windows_find_a_place_beside_any_catching_up(attended: World) -> None:
     for back in range(1, REQUESTED_AT_ONCE + 1):
         attended.has_run(attended.window(back + 5), dg.DagsterRunStatus.STARTED)
+    attended.has_run(
+        attended.window(0), dg.DagsterRunStatus.STARTED, OPEN, silt__lane="live", silt__process=GONE
+    )
     attended.take_in(attended.window(0), attended.window(1))
     assert attended.requested() == [attended.window(-1).key, attended.window(0).key]
+
+
+def test_after_a_pause_the_newest_closed_window_waits_for_its_turn(attended: World) -> None:
+    attended.take_in(*(attended.window(back) for back in range(REQUESTED_AT_ONCE + 1)))
+    assert attended.requested()[1:] == [attended.window(back).key for back in range(REQUESTED_AT_ONCE, 0, -1)]
 
 
 def test_a_run_whose_process_is_gone_is_reported_and_its_window_requested_at_once(world: World) -> None:
@@ -298,9 +308,7 @@ def test_a_run_whose_process_is_gone_is_reported_and_its_window_requested_at_onc
 def test_a_window_whose_runs_were_killed_again_and_again_pauses(world: World) -> None:
     world.take_in(world.window(2))
     for requested in ([world.window(2).key], []):
-        world.has_run(
-            world.window(2), dg.DagsterRunStatus.STARTED, silt__process=f"{socket.gethostname()}/1/1.00"
-        )
+        world.has_run(world.window(2), dg.DagsterRunStatus.STARTED, silt__process=GONE)
         assert world.requested() == requested
 
 
