@@ -66,9 +66,8 @@ def _published(stack: Stack, keys: Sequence[str]) -> pl.DataFrame:
 def _report(
     started: datetime, keys: Sequence[str], published: pl.DataFrame, live: Sequence[Answered]
 ) -> bool:
-    click.echo(
-        f"\nThe backlog, every {_TOLD}th in the order of publication\n\n| window | after the start, s |\n| --- | ---: |"
-    )
+    click.echo(f"\nThe backlog, every {_TOLD}th in the order of publication\n")
+    click.echo("| window | after the start, s |\n| --- | ---: |")
     for key, at in published.select("window", "published_at").gather_every(_TOLD).iter_rows():
         click.echo(f"| {key} | {(at - started).total_seconds():.1f} |")
     last = (published["published_at"].to_list()[-1] - started).total_seconds()
