@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from resources.batch import Batch
+from resources.errors import LakeError
 from resources.lake import Lake
 from resources.tables import TABLES
 from resources.windows import Grid, Window
@@ -20,6 +21,9 @@ def publish(lake: Lake, grid: Grid, batch: Batch, state: str, versions: tuple[in
 
     Returns:
         Seconds from the window's close to now.
+
+    Raises:
+        LakeError: another run, which selected other records, has published under this revision.
     """
     now = datetime.now(UTC)
     seconds = (now - grid.close(batch.window)).total_seconds()
@@ -34,8 +38,21 @@ def publish(lake: Lake, grid: Grid, batch: Batch, state: str, versions: tuple[in
         "attempts": 0,
         "error": None,
     }
-    lake.replace_window("windows", batch.window, _frame(row))
+    lake.change_window("windows", batch.window, lambda rows: _frame(_newer(rows, row, batch.window)))
     return seconds
+
+
+def _newer(rows: list[dict[str, Any]], row: dict[str, Any], window: Window) -> dict[str, Any]:
+    """The row to stand: this one, or the one that covers more for the same answer."""
+    if not rows or rows[0]["state"] is None:
+        return row
+    before = rows[0] | {"date": window.date}
+    if before["digest"] != row["digest"] and before["revision"] >= row["revision"]:
+        raise LakeError(
+            f"Another run has answered window {window.key} from other records meanwhile: it is answered anew."
+        )
+    same = before["digest"] == row["digest"]
+    return before if same and before["covered"] > row["covered"] else row
 
 
 def record_failure(lake: Lake, window: Window, error: str) -> None:

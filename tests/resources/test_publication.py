@@ -7,6 +7,7 @@ import pytest
 
 from resources.batch import Batch
 from resources.due import covered_intakes
+from resources.errors import LakeError
 from resources.lake import Lake
 from resources.publication import publish, record_failure
 from resources.tables import TABLES
@@ -47,6 +48,22 @@ def test_a_published_window_says_what_its_answer_is_made_from(lake: Lake, state:
         "missing": 4, "results_version": 11, "stats_version": 12, "attempts": 0, "error": None,
     }  # fmt: skip
     assert set(lake.read("windows").columns) == set(TABLES["windows"].schema)
+
+
+def test_two_answers_from_different_records_never_share_a_revision(lake: Lake) -> None:
+    publish(lake, GRID, batch(), "published", (1, 1))
+    publish(lake, GRID, batch(revision=2, digest="d2", covered=7), "published", (2, 2))
+    with pytest.raises(LakeError, match="Another run has answered window"):
+        publish(lake, GRID, batch(revision=2, digest="d3", covered=8), "published", (3, 3))
+    assert (row_of(lake)["digest"], row_of(lake)["covered"]) == ("d2", 7)
+    publish(lake, GRID, batch(revision=3, digest="d3", covered=8), "published", (3, 3))
+    assert row_of(lake)["revision"] == 3
+
+
+def test_a_run_that_ends_late_takes_no_coverage_back(lake: Lake) -> None:
+    publish(lake, GRID, batch(covered=7), "published", (2, 2))
+    publish(lake, GRID, batch(covered=5), "published", (1, 1))
+    assert row_of(lake)["covered"] == 7
 
 
 def test_a_later_answer_replaces_the_row_of_its_window_alone(lake: Lake) -> None:
