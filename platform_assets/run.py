@@ -26,7 +26,7 @@ PARTITION_TAG = "dagster/partition"
 FAILURE_TAG = "silt/failure"
 """On a failed run: ``transient`` (the world was away) or ``permanent``; without it the run was killed."""
 RETRIES = dg.RetryPolicy(max_retries=4, delay=1, backoff=dg.Backoff.EXPONENTIAL)
-"""Transient failures are retried after 1, 2, 4 and 8 s within the run; the sensor goes on from there."""
+"""Transient failures are retried after 1, 3, 7 and 15 s within the run; the sensor goes on from there."""
 
 
 @dataclass(frozen=True)
