@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import dagster as dg
@@ -9,6 +10,8 @@ import psutil
 
 PROCESS_TAG = "silt/process"
 _HOST = socket.gethostname()
+CLAIMS_WITHIN = timedelta(seconds=60)
+"""A run notes its process as the first thing it does; one that has not after so long was killed before."""
 
 
 @cache
@@ -18,7 +21,9 @@ def claim(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def report_dead(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> list[dg.DagsterRun]:
-    """Report the runs as failed whose process on this machine is gone; the others are returned.
+    """Report the runs as failed whose process is gone; the others are returned.
+
+    Those on other machines are judged only if they never noted their process.
 
     Dagster's code server does it for the runs that it started, but not for those of a killed predecessor.
     """
@@ -26,13 +31,23 @@ def report_dead(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> 
 
 
 def _reported(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    mark = run.tags.get(PROCESS_TAG, "")
-    if not mark.startswith(f"{_HOST}/") or _lives(mark):
+    if not _died(instance, run):
         return False
     now = instance.get_run_by_id(run.run_id)  # it may have ended in order meanwhile
     if now and not now.is_finished:
         instance.report_run_failed(now, "The run's process is gone: it was killed. Its window is run again.")
     return True
+
+
+def _died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    mark = run.tags.get(PROCESS_TAG)
+    if mark is not None:
+        return mark.startswith(f"{_HOST}/") and not _lives(mark)
+    if run.status != dg.DagsterRunStatus.STARTED:
+        return False  # Dagster's run monitoring has a limit for those
+    record = instance.get_run_record_by_id(run.run_id)
+    started = record and record.start_time
+    return bool(started and datetime.fromtimestamp(started, UTC) < datetime.now(UTC) - CLAIMS_WITHIN)
 
 
 def _lives(mark: str) -> bool:

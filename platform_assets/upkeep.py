@@ -10,6 +10,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from platform_assets.dagster_history import UPKEEP_TAG, delete_empty_windows, delete_runs
+from platform_assets.liveness import claim
 from platform_assets.run import Platform
 from resources.errors import SiltError, TransientError
 from resources.lake import STORE_ERRORS, store_failed
@@ -77,6 +78,7 @@ def _step(name: str, seconds: float, work: Work) -> dg.OpDefinition:
 
     @dg.op(name=name, retry_policy=_RETRIES)
     def step(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
+        claim(context.instance, context.run_id)
         report = Report(platform.lake, seconds)
         try:
             with _our_errors(platform):
@@ -90,6 +92,7 @@ def _step(name: str, seconds: float, work: Work) -> dg.OpDefinition:
 def _history_step(assets: Sequence[dg.AssetsDefinition]) -> dg.OpDefinition:
     @dg.op(name="delete_old_runs", retry_policy=_RETRIES)
     def step(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
+        claim(context.instance, context.run_id)
         first = platform.lake.floor().strftime(KEY_FORMAT)
         keys = [key for asset in assets for key in asset.keys]
         context.add_output_metadata(

@@ -16,6 +16,7 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from msgspec.structs import replace
 
+from platform_assets.liveness import CLAIMS_WITHIN
 from platform_assets.run import PARTITION_TAG, Platform
 from platform_assets.sensors import (
     ANSWERED,
@@ -303,6 +304,23 @@ def test_a_run_whose_process_is_gone_is_reported_and_its_window_requested_at_onc
     assert world.requested() == [gone.key]
     statuses = {run.tags[PARTITION_TAG]: run.status for run in world.instance.get_runs()}
     assert statuses == {gone.key: dg.DagsterRunStatus.FAILURE, other.key: dg.DagsterRunStatus.STARTED}
+
+
+@pytest.mark.parametrize(
+    ("ago", "reported"), [(CLAIMS_WITHIN + timedelta(seconds=5), True), (timedelta(0), False)]
+)
+def test_a_run_that_was_killed_before_it_noted_its_process_is_reported_after_a_minute(
+    world: World, ago: timedelta, reported: bool
+) -> None:
+    window = world.window(2)
+    world.take_in(window)
+    world.has_run(window, dg.DagsterRunStatus.STARTING)
+    (run,) = world.instance.get_runs()
+    started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, _JOB)
+    world.instance.run_storage.handle_run_event(run.run_id, started, datetime.now(UTC) - ago)
+    assert world.requested() == ([window.key] if reported else [])
+    status = world.instance.get_runs()[-1].status
+    assert status == (dg.DagsterRunStatus.FAILURE if reported else dg.DagsterRunStatus.STARTED)
 
 
 def test_a_window_whose_runs_were_killed_again_and_again_pauses(world: World) -> None:
