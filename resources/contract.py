@@ -32,7 +32,7 @@ Value = str | float | None
 _LAKE_COLUMNS = {
     "date", "window", "record_id", "event_time", "too_late",
     "intake", "attempt", "kafka_partition", "kafka_offset", "cluster",
-    "distance", "rank", "squares",  # of the frames in Spark
+    "distance", "rank",  # of the frames in Spark
 }  # fmt: skip
 _RESERVED = ("model", "window", "modelVersion", "cluster", "count", "share", "features")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from platform_assets.training.features import Profile, profile
+from platform_assets.training.features import MOST_LABELS, Profile, profile
 from platform_assets.training.quality import quality
 from platform_assets.training.restarts import FOUND, LEAST_STARTS, best_fit
 from platform_assets.training.trainers import TRAINERS
@@ -219,3 +219,42 @@ def test_a_single_point_gives_one_cluster_and_no_silhouette(frame: MakeFrame, co
     assert len(training.model.centres) == 1
     assert training.quality.sizes[0] == 4
     assert training.quality.silhouette is None
+
+
+def test_robust_numbers_are_scaled_by_their_quartiles_and_filled_with_the_median(
+    frame: MakeFrame, contract: Contract
+) -> None:
+    price = replace(contract, features=["Item_price"], scaling="robust")
+    values = [1.0, 2.0, 3.0, 4.0, 1e6, None]
+    (feature,) = profiled(frame, price, columns(price, Item_price=values)).features
+    assert feature.fill == 3.0
+    assert feature.scale == pytest.approx(1.349 / 2)
+
+
+def test_a_robust_number_whose_quartiles_are_equal_is_scaled_by_its_deviation(
+    frame: MakeFrame, contract: Contract
+) -> None:
+    price = replace(contract, features=["Item_price"], scaling="robust")
+    values = [5.0] * 8 + [6.0, None]
+    (feature,) = profiled(frame, price, columns(price, Item_price=values)).features
+    assert feature.scale == pytest.approx(1 / np.std([5.0] * 9 + [6.0], ddof=1))
+
+
+@pytest.mark.parametrize("value", [0.1, -3.3])
+def test_a_robust_constant_counts_for_nothing(frame: MakeFrame, contract: Contract, value: float) -> None:
+    price = replace(contract, features=["Item_price", "CSAT Score"], scaling="robust")
+    rows = columns(price, Item_price=[value] * 7 + [None] * 3, CSAT_Score=[1.0, 2.0] * 5)
+    assert profiled(frame, price, rows).features[0].scale == 0.0
+
+
+def test_one_hot_labels_beyond_the_most_frequent_share_the_column_of_all_else(
+    frame: MakeFrame, contract: Contract
+) -> None:
+    channel = replace(contract, features=["channel_name"], encoding="one-hot")
+    values = [f"label {place:02}" for place in range(MOST_LABELS + 5) for _ in range(40 - place)]
+    (encoder,) = profiled(frame, channel, columns(channel, channel_name=values)).encoders
+    assert encoder.feature.labels == tuple(f"label {place:02}" for place in range(MOST_LABELS))
+    points = encoder.feature.encode(values)
+    assert points.shape[1] == MOST_LABELS + 1
+    assert points.var(axis=0, ddof=1).sum() == pytest.approx(1.0), "it weighs what a scaled number weighs"
+    assert ((points - encoder.mean) ** 2).sum() == pytest.approx(encoder.squares)
