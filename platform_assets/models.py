@@ -38,7 +38,7 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
         deps=[dg.AssetDep("kafka_batch", partition_mapping=MAPPING)],
         kinds={"spark", "deltalake"},
         retry_policy=RETRIES,
-        description=f"KMeans, trained by Spark on the window of slot {slot} of each cycle of three windows.",
+        description=f"KMeans, trained on the window of slot {slot} of each cycle of three windows.",
     )
     def model(
         context: dg.AssetExecutionContext,
@@ -119,7 +119,7 @@ def _empty(platform: Platform, batch: Batch) -> dict[str, Any]:
         "seed": contract.seed,
         "k": None if isinstance(contract.clusters, ClusterRange) else contract.clusters,
         "records": batch.records,
-        "libraries": f"pyspark {version('pyspark')}",
+        "libraries": ", ".join(f"{name} {version(name)}" for name in ("pyspark", "scikit-learn")),
         "trained_at": datetime.now(UTC),
     }
 
