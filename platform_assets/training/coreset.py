@@ -6,7 +6,7 @@ over its probability. A window no larger than the sample is its own, and the fit
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
@@ -14,7 +14,7 @@ from pyspark.sql import functions as sf
 
 from platform_assets.training.assign import squares
 from platform_assets.training.features import Profile, with_point
-from platform_assets.training.quality import Sums, quality, spark_quality, spark_sums
+from platform_assets.training.quality import Quality, Sums, quality, spark_quality, spark_sums
 from platform_assets.training.restarts import Fit, best_fit, by_size
 from platform_assets.training.training import Stopwatch, Training
 from resources.cluster_model import ClusterModel, Floats
@@ -77,16 +77,7 @@ def _exact(points: DataFrame, contract: Contract, found: Profile) -> Training:
         fit = _fit(contract, sample, np.ones(len(sample)))
     with watch.step("score"):
         scores = quality(sample, fit.centres)
-    return Training(
-        model=ClusterModel(found.features, fit.centres),
-        quality=scores,
-        converged=fit.converged,
-        iterations=fit.iterations,
-        starts=fit.starts,
-        found=fit.found,
-        sample=len(sample),
-        seconds=watch.seconds,
-    )
+    return _training(found, fit, scores, len(sample), watch)
 
 
 def _refined(held: DataFrame, contract: Contract, found: Profile) -> Training:
@@ -101,14 +92,21 @@ def _refined(held: DataFrame, contract: Contract, found: Profile) -> Training:
         lloyd = _lloyd(points, fit.centres)
     with watch.step("score"):
         scores = spark_quality(points, lloyd.centres, lloyd.sums)
+    moved = replace(
+        fit, centres=lloyd.centres, converged=lloyd.converged, iterations=fit.iterations + lloyd.steps
+    )
+    return _training(found, moved, scores, len(sample), watch)
+
+
+def _training(found: Profile, fit: Fit, scores: Quality, sample: int, watch: Stopwatch) -> Training:
     return Training(
-        model=ClusterModel(found.features, lloyd.centres),
+        model=ClusterModel(found.features, fit.centres),
         quality=scores,
-        converged=lloyd.converged,
-        iterations=fit.iterations + lloyd.steps,
+        converged=fit.converged,
+        iterations=fit.iterations,
         starts=fit.starts,
         found=fit.found,
-        sample=len(sample),
+        sample=sample,
         seconds=watch.seconds,
     )
 
