@@ -142,5 +142,5 @@ class Answers:
             inertia=row["inertia"],
             records=row["records"],
             trained_at=row["trained_at"],
-            features={f["name"]: schemas.Feature(f["kind"], f["mean"]) for f in row["features"]},
+            features={f["name"]: schemas.Feature(f["kind"], f["fill"]) for f in row["features"]},
         )

@@ -69,7 +69,12 @@ class Feature(msgspec.Struct):
 
     kind: Annotated[Literal["category", "number"], Meta(examples=["number"])]
     mean: Annotated[
-        float | None, Meta(description="of a number: it stands in for missing values", examples=[434.5])
+        float | None,
+        Meta(
+            description="of a number: it stands in for missing values; the median where the contract scales "
+            "robustly",
+            examples=[434.5],
+        ),
     ]
 
 

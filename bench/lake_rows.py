@@ -174,7 +174,7 @@ def _counts(plan: Plan, place: int) -> dict[str, object]:
 
 
 def _model(plan: Plan, window: Window) -> dict[str, object]:
-    category = {"kind": "category", "labels": list(LABELS), "mean": None, "scale": 1.0}
+    category = {"kind": "category", "labels": list(LABELS), "fill": None, "scale": 1.0}
     return {
         "model": f"model_{window.slot}",
         "state": "trained",

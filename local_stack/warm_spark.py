@@ -7,15 +7,10 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-from pyspark.ml import Pipeline
-from pyspark.ml.clustering import KMeans
-from pyspark.ml.evaluation import ClusteringEvaluator
-from pyspark.ml.feature import Imputer, StandardScaler, StringIndexer, VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.functions import avg, count
+from pyspark.sql import functions as sf
 
 from resources.contract import Contract
 from resources.spark import check_answers, give_up_early, selected_records, suit_size
@@ -29,7 +24,7 @@ CONTRACT = Contract(
 
 
 def warm(spark: SparkSession) -> None:
-    """Read, train and evaluate on a few made-up records, with the steps that production takes."""
+    """Read, count, encode and assign a few made-up records, with the steps that production takes."""
     suit_size(spark, records=60)
     with tempfile.TemporaryDirectory(prefix="silt-warm-") as folder:
         file = Path(folder) / "records.parquet"
@@ -57,19 +52,23 @@ def _records() -> pl.DataFrame:
 
 
 def _train(records: DataFrame) -> None:
-    frame = records.cache()
-    frame.groupBy("category").agg(count("number"), avg("other")).toArrow()
-    stages: list[Any] = [
-        StringIndexer(inputCol="category", outputCol="category_index", handleInvalid="keep"),
-        Imputer(inputCols=["number", "other"], outputCols=["number_full", "other_full"], strategy="mean"),
-        VectorAssembler(inputCols=["category_index", "number_full", "other_full"], outputCol="raw"),
-        StandardScaler(inputCol="raw", outputCol="features", withStd=True, withMean=False),
-        KMeans(featuresCol="features", predictionCol="cluster", k=2, seed=1, maxIter=2),
-    ]
-    model = Pipeline(stages=stages).fit(frame)
-    clustered = model.transform(frame)
-    ClusteringEvaluator(featuresCol="features", predictionCol="cluster").evaluate(clustered)
-    clustered.select("cluster").toArrow()
+    frame = records.repartition(1, "record_id").sortWithinPartitions("record_id").cache()
+    values = sf.array(
+        *(
+            sf.struct(sf.lit(name).alias("feature"), sf.col(name).alias("number"))
+            for name in ("number", "other")
+        )
+    )
+    frame.select(sf.spark_partition_id().alias("partition"), "category", sf.inline(values)).groupBy(
+        "partition", "feature", "category"
+    ).agg(sf.count("*"), sf.avg("number"), sf.stddev_samp("number")).toArrow()
+    place = sf.array_position(sf.lit(["a", "b"]), sf.col("category"))
+    points = frame.withColumns({"point 0": place * 0.5, "point 1": sf.coalesce("number", sf.lit(3.0)) * 0.5})
+    points.select("point 0", "point 1").toArrow()
+    squares = sf.array(*(sf.pow(sf.col("point 0") - x, 2) + sf.col("point 1") * x for x in (0.0, 1.0)))
+    points.withColumn("cluster", sf.array_position(squares, sf.array_min(squares))).select(
+        "record_id", "cluster", sf.to_json(sf.struct("category", "number"))
+    ).toArrow()
 
 
 def main() -> None:

@@ -12,14 +12,21 @@ from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.assign import assigned
-from platform_assets.training.features import Profile, profile
-from platform_assets.training.mllib import Training, in_order, train
+from platform_assets.training.features import profile
+from platform_assets.training.trainers import TRAINERS
+from platform_assets.training.training import Stopwatch
 from resources.batch import Batch
 from resources.cluster_model import ClusterModel
+from resources.contract import ClusterRange, Contract
 from resources.errors import LakeError
 from resources.spark import SMALL, selected_records, suit_size
 from resources.tables import TABLES
 from resources.windows import Window
+
+_SCORES = (
+    "silhouette", "silhouettes", "inertia", "sizes", "separation",
+    "converged", "iterations", "starts", "found", "sample",
+)  # fmt: skip
 
 
 def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
@@ -31,7 +38,7 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
         deps=[dg.AssetDep("kafka_batch", partition_mapping=MAPPING)],
         kinds={"spark", "deltalake"},
         retry_policy=RETRIES,
-        description=f"KMeans, trained by Spark on the window of slot {slot} of each cycle of three windows.",
+        description=f"KMeans, trained on the window of slot {slot} of each cycle of three windows.",
     )
     def model(
         context: dg.AssetExecutionContext,
@@ -42,11 +49,7 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
             batch = platform.batch(window)
             row = _empty(platform, batch)
             if batch.records:
-                records = batch_records(spark, platform, batch)
-                found = profile(records, platform.contract)
-                if found.enough:
-                    row |= _trained(train(records, platform.contract, found.features))
-                row |= {"left_out": found.left_out, "state": _state(found, row)}
+                row |= _trained(batch_records(spark, platform, batch), platform.contract)
             platform.check_current(batch)
             frame = pl.DataFrame([row], schema=dict(TABLES["models"].schema))
             platform.lake.replace_window("models", window, frame, batch.digest)
@@ -60,7 +63,8 @@ def batch_records(spark: SparkConnectResource, platform: Platform, batch: Batch)
 
     def select(session: SparkSession) -> DataFrame:
         suit_size(session, batch.records)
-        return in_order(_landed(session, platform, batch.window, batch.covered))
+        landed = _landed(session, platform, batch.window, batch.covered)
+        return TRAINERS[platform.contract.trainer].in_order(landed, batch.records)
 
     return spark.hold(batch.digest, select)
 
@@ -80,10 +84,11 @@ def rehearse(spark: SparkConnectResource, platform: Platform, window: Window) ->
     if not intakes.attempts_with(window, intakes.last):
         return
     suit_size(session, SMALL)
-    records = in_order(_landed(session, platform, window, intakes.last).limit(SMALL))
+    trainer = TRAINERS[platform.contract.trainer]
+    records = trainer.in_order(_landed(session, platform, window, intakes.last).limit(SMALL), SMALL)
     found = profile(records, platform.contract)
     if found.enough:
-        model = train(records, platform.contract, found.features).model
+        model = trainer.train(records, platform.contract, found).model
         assigned(records, platform.contract, model).select("cluster", "distance").toArrow()
 
 
@@ -112,30 +117,33 @@ def _empty(platform: Platform, batch: Batch) -> dict[str, Any]:
         "contract_version": contract.version,
         "trainer": contract.trainer,
         "seed": contract.seed,
-        "k": contract.clusters,
+        "k": None if isinstance(contract.clusters, ClusterRange) else contract.clusters,
         "records": batch.records,
-        "libraries": f"pyspark {version('pyspark')}",
+        "libraries": ", ".join(f"{name} {version(name)}" for name in ("pyspark", "scikit-learn")),
         "trained_at": datetime.now(UTC),
     }
 
 
-def _trained(training: Training) -> dict[str, Any]:
+def _trained(records: DataFrame, contract: Contract) -> dict[str, Any]:
+    watch = Stopwatch()
+    with watch.step("profile"):
+        found = profile(records, contract)
+    if not found.enough:
+        return {"state": "too-few", "left_out": found.left_out}
+    training = TRAINERS[contract.trainer].train(records, contract, found)
     return {
-        **training.model.row(),
-        "silhouette": training.silhouette,
-        "inertia": training.inertia,
-        "sizes": training.sizes,
+        **training.row(),
+        "state": "trained" if len(training.model.centres) >= contract.fewest_clusters else "too-few",
+        "left_out": found.left_out,
+        "seconds": watch.seconds | training.seconds,
     }
-
-
-def _state(found: Profile, row: dict[str, Any]) -> str:
-    return "trained" if found.enough and len(row["centres"]) == row["k"] else "too-few"
 
 
 def _metadata(row: dict[str, Any]) -> dict[str, Any]:
     shown = {name: row[name] for name in ("state", "records", "k", "revision", "trainer", "seed")}
     if row["state"] == "trained":
-        shown |= {name: row[name] for name in ("silhouette", "inertia", "sizes")}
+        shown |= {name: row[name] for name in _SCORES if row[name] is not None}
+        shown["seconds"] = {name: round(seconds, 3) for name, seconds in row["seconds"].items()}
         shown["features"] = dg.MetadataValue.md(_table(row["features"]))
         shown["features left out, too many nulls"] = row["left_out"]
     return shown
@@ -150,5 +158,5 @@ def _table(features: list[dict[str, Any]]) -> str:
 
 def _encoding(item: dict[str, Any]) -> str:
     if item["kind"] == "number":
-        return f"nulls as {item['mean']:.4g}"
-    return f"{len(item['labels'])} labels by frequency"
+        return f"nulls as {item['fill']:.4g}"
+    return f"{len(item['labels'])} labels {'one-hot' if item['one_hot'] else 'by frequency'}"

@@ -14,45 +14,55 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Feature:
-    """How one field of a record becomes one number.
+    """How one field of a record becomes one number, or several.
 
     Attributes:
-        labels: of a category, by falling frequency, then by name; a label's place is its number. An
-            unseen or missing label is encoded as ``len(labels)``.
-        mean: of a number; it stands in for a missing one.
-        scale: what the encoded value is multiplied with: 1 / standard deviation, or 0 for a constant.
+        labels: of a category, by falling frequency, then by name; a label's place is its number, or its
+            column. An unseen or missing label is at ``len(labels)``.
+        fill: of a number; it stands in for a missing one.
+        scale: what the encoded value is multiplied with: 1 / deviation, or 0 for a constant.
+        one_hot: whether a category becomes a column per label and one for all else, each 0 or 1 before
+            scaling, instead of one number.
     """
 
     name: str
     kind: Literal["category", "number"]
     labels: tuple[str, ...]
-    mean: float | None
+    fill: float | None
     scale: float
+    one_hot: bool = False
+
+    @property
+    def width(self) -> int:
+        """So many columns of a point."""
+        return len(self.labels) + 1 if self.one_hot else 1
 
     def encode(self, values: Sequence[Value]) -> Floats:
-        """Encoded and scaled values, shape (n,)."""
-        if self.kind == "category":
-            places = {label: float(place) for place, label in enumerate(self.labels)}
-            other = float(len(self.labels))
-            raw = [places.get(value, other) if isinstance(value, str) else other for value in values]
-        else:
-            raw = [self.mean if value is None else value for value in values]  # type: ignore[misc]
-        return np.asarray(raw, dtype=np.float64) * self.scale
+        """Encoded and scaled values, shape (n, width)."""
+        if self.kind == "number":
+            filled = [self.fill if value is None else value for value in values]
+            return np.array(filled, dtype=np.float64)[:, None] * self.scale
+        places = {label: place for place, label in enumerate(self.labels)}
+        other = len(self.labels)
+        raw = [places.get(value, other) if isinstance(value, str) else other for value in values]
+        if self.one_hot:
+            return np.eye(self.width)[np.array(raw, dtype=np.int64)] * self.scale
+        return np.array(raw, dtype=np.float64)[:, None] * self.scale
 
 
 @dataclass(frozen=True)
 class ClusterModel:
-    """The features in their order, and the centres, shape (k, features), in scaled units."""
+    """The features in their order, and the centres, shape (k, sum of widths), in scaled units."""
 
     features: tuple[Feature, ...]
     centres: Floats
 
     def encode(self, records: Sequence[Mapping[str, Value]]) -> Floats:
-        """Records, by the contract's field names, as points, shape (n, features), in scaled units."""
+        """Records, by the contract's field names, as points, shape (n, sum of widths), in scaled units."""
         columns = [
             feature.encode([record.get(feature.name) for record in records]) for feature in self.features
         ]
-        return np.column_stack(columns)
+        return np.hstack(columns)
 
     def assign(self, records: Sequence[Mapping[str, Value]]) -> tuple[NDArray[np.int64], Floats]:
         """Each record's cluster, shape (n,), and the Euclidean distance to its centre, shape (n,).
@@ -61,10 +71,8 @@ class ClusterModel:
         """
         if not records:
             return np.empty(0, dtype=np.int64), np.empty(0)
-        points = self.encode(records)
-        squares = ((points[:, None, :] - self.centres[None, :, :]) ** 2).sum(axis=2)
-        nearest = squares.argmin(axis=1)
-        return nearest, np.sqrt(squares[np.arange(len(points)), nearest])
+        squares = squared_distances(self.encode(records), self.centres)
+        return squares.argmin(axis=1), np.sqrt(squares.min(axis=1))
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "ClusterModel":
@@ -78,3 +86,15 @@ class ClusterModel:
         """The columns ``features`` and ``centres`` of the table ``models``."""
         features = [vars(feature) | {"labels": list(feature.labels)} for feature in self.features]
         return {"features": features, "centres": self.centres.tolist()}
+
+
+def squared_distances(points: Floats, centres: Floats) -> Floats:
+    """Squared Euclidean distances, shape (n, k), of points (n, d) to centres (k, d).
+
+    The columns are added one after the other, as Spark adds them: so both round alike, and equally near
+    centres are so for both.
+    """
+    squares = np.zeros((len(points), len(centres)))
+    for column, places in zip(points.T, centres.T, strict=True):
+        squares += (column[:, None] - places) ** 2
+    return squares

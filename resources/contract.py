@@ -32,7 +32,7 @@ Value = str | float | None
 _LAKE_COLUMNS = {
     "date", "window", "record_id", "event_time", "too_late",
     "intake", "attempt", "kafka_partition", "kafka_offset", "cluster",
-    "distance", "rank", "point", "squares",  # of the frames in Spark
+    "distance", "rank",  # of the frames in Spark
 }  # fmt: skip
 _RESERVED = ("model", "window", "modelVersion", "cluster", "count", "share", "features")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,6 +58,13 @@ class EventTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: str = "UTC"
 
 
+class ClusterRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The numbers of clusters among which the trainer chooses, both ends included."""
+
+    min: Annotated[int, msgspec.Meta(ge=2, le=50)]
+    max: Annotated[int, msgspec.Meta(ge=2, le=50)]
+
+
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """What a record is: topic, id, event time, fields and types, features, statistics, clusters."""
 
@@ -67,9 +74,11 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     features: Annotated[list[str], msgspec.Meta(min_length=1)]
     event_time: Literal["kafka"] | EventTime = "kafka"
     max_null_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
-    trainer: Literal["mllib"] = "mllib"
-    clusters: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 2
-    seed: int = 0
+    encoding: Literal["index", "one-hot"] = "index"
+    scaling: Literal["deviation", "robust"] = "deviation"
+    trainer: Literal["coreset", "mllib"] = "coreset"
+    clusters: Annotated[int, msgspec.Meta(ge=2, le=1000)] | ClusterRange = 2
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     statistics: dict[str, str] = {}
 
     @cached_property
@@ -81,6 +90,11 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     def columns(self) -> dict[str, str]:
         """Field name to the lake's column name: what Delta forbids, or Silt uses itself, gains a ``_``."""
         return {name: _column(name) for name in self.fields}
+
+    @property
+    def fewest_clusters(self) -> int:
+        """The number of clusters, or the least one of a range."""
+        return self.clusters.min if isinstance(self.clusters, ClusterRange) else self.clusters
 
     @property
     def numbers(self) -> list[str]:
@@ -162,6 +176,7 @@ def _check(contract: Contract) -> None:
             raise ValueError(f"the statistic {statistic!r} has a name that the API needs: choose another")
     if len({column.lower() for column in contract.columns.values()}) != len(contract.fields):
         raise ValueError("two fields have the same name but for case, blanks and punctuation: rename one")
+    _check_clusters(contract)
     if isinstance(contract.event_time, EventTime):
         form = contract.event_time.format
         epoch = form in ("epoch_s", "epoch_ms")
@@ -174,6 +189,14 @@ def _check(contract: Contract) -> None:
             ZoneInfo(contract.event_time.zone)
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"{contract.event_time.zone!r} is no time zone") from None
+
+
+def _check_clusters(contract: Contract) -> None:
+    if isinstance(contract.clusters, ClusterRange):
+        if contract.clusters.min > contract.clusters.max:
+            raise ValueError("the clusters' min is greater than their max")
+        if contract.trainer == "mllib":
+            raise ValueError("the trainer 'mllib' takes a fixed number of clusters, and clusters is a range")
 
 
 def _column(name: str) -> str:

@@ -86,13 +86,14 @@ class Lake:
             raise LakeError(
                 f"The lake {self.uri} cannot be written: {_line(error)}. Set SILT_LAKE_URI or SILT_HOME."
             ) from None
-        self._check_ledger()
+        for name in ("ledger", "models"):
+            self._check_known(name)
 
-    def _check_ledger(self) -> None:
-        stored = pl.scan_delta(self.table("ledger")).collect_schema()
-        if any(stored.get(column) != kind for column, kind in TABLES["ledger"].schema.items()):
+    def _check_known(self, name: str) -> None:
+        stored = schema_of(self.table(name))
+        if any(stored.get(column) != kind for column, kind in TABLES[name].schema.items()):
             raise LakeError(
-                f"The lake {self.uri} was made by an older Silt, whose ledger this one does not know: choose "
+                f"The lake {self.uri} was made by an older Silt, whose {name} this one does not know: choose "
                 "another SILT_HOME or SILT_LAKE_URI; the topic is taken in again."
             )
 

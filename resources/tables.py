@@ -37,8 +37,18 @@ FEATURE = pl.Struct(
         "name": pl.String,
         "kind": pl.String,  # category or number
         "labels": pl.List(pl.String),  # of a category, by falling frequency, then by name
-        "mean": pl.Float64,  # of a number: it fills nulls
-        "scale": pl.Float64,  # what an encoded value is multiplied with: 1 / standard deviation, or 0
+        "fill": pl.Float64,  # of a number: mean or median, for a missing value
+        "scale": pl.Float64,  # what an encoded value is multiplied with: 1 / deviation, or 0
+        "one_hot": pl.Boolean,  # a category as a column per label and one for all else
+    }
+)
+SECONDS = pl.Struct(
+    {
+        "profile": pl.Float64,  # counting what the encoders need
+        "sample": pl.Float64,  # drawing the points that the driver fits
+        "fit": pl.Float64,
+        "refine": pl.Float64,  # Lloyd's steps over all records
+        "score": pl.Float64,
     }
 )
 
@@ -114,12 +124,20 @@ TABLES: dict[str, Table] = {
             "seed": pl.Int64,
             "k": pl.Int32,
             "records": pl.Int64,
-            "silhouette": pl.Float64,  # squared Euclidean
+            "silhouette": pl.Float64,  # mean over all records, squared Euclidean
+            "silhouettes": pl.List(pl.Float64),  # mean of each cluster; null of an empty one
             "inertia": pl.Float64,
             "sizes": pl.List(pl.Int64),
+            "separation": pl.Float64,  # least Euclidean distance between two centres, in scaled units
+            "converged": pl.Boolean,
+            "iterations": pl.Int32,  # of the best start, and of Lloyd's over all records
+            "starts": pl.Int32,  # independent ones
+            "found": pl.Int32,  # so many starts reached the best inertia
+            "sample": pl.Int64,  # points that the driver fitted; null where Spark fitted all
+            "seconds": SECONDS,
             "features": pl.List(FEATURE),
             "left_out": pl.List(pl.String),  # features with too many nulls in this window
-            "centres": pl.List(pl.List(pl.Float64)),  # k x features, in scaled units
+            "centres": pl.List(pl.List(pl.Float64)),  # k x columns of the features, in scaled units
             "libraries": pl.String,
             "trained_at": TIME,
         }

@@ -1,35 +1,19 @@
 """The trainer ``mllib``: KMeans of pyspark.ml, one start from the contract's seed."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from pyspark.ml.clustering import KMeans
-from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as sf
 
-from platform_assets.training.features import point
-from resources.cluster_model import ClusterModel, Feature
+from platform_assets.training.features import Profile, with_point
+from platform_assets.training.quality import spark_quality, spark_sums
+from platform_assets.training.training import Stopwatch, Training
+from resources.cluster_model import ClusterModel
 from resources.contract import Contract
 
 
-@dataclass(frozen=True)
-class Training:
-    """A trained model and its scores.
-
-    Attributes:
-        inertia: sum of squared distances to the centres, in scaled units.
-        silhouette: mean, squared Euclidean (Spark's ClusteringEvaluator); None of a single cluster.
-        sizes: records per cluster.
-    """
-
-    model: ClusterModel
-    inertia: float
-    silhouette: float | None
-    sizes: list[int]
-
-
-def in_order(records: DataFrame) -> DataFrame:
+def in_order(records: DataFrame, count: int) -> DataFrame:
     """The records in one Spark partition, by (event time, Kafka partition, offset).
 
     So training is repeatable, whatever the number of Kafka partitions.
@@ -37,17 +21,31 @@ def in_order(records: DataFrame) -> DataFrame:
     return records.repartition(1).sortWithinPartitions("event_time", "kafka_partition", "kafka_offset")
 
 
-def train(ordered: DataFrame, contract: Contract, features: tuple[Feature, ...]) -> Training:
+def train(ordered: DataFrame, contract: Contract, found: Profile) -> Training:
     """Fit KMeans on the encoded records.
 
     Args:
         ordered: the records, :func:`in_order`.
-        features: their encoders, as ``training.features.profile`` fits them.
+        found: what they look like; there are enough.
     """
-    points = ordered.select(array_to_vector(point(contract, features)).alias("features"))
-    fitted = KMeans(k=contract.clusters, seed=contract.seed).fit(points)
-    centres = np.asarray(fitted.clusterCenters())
-    evaluated = len(centres) > 1
-    silhouette = ClusteringEvaluator().evaluate(fitted.transform(points)) if evaluated else None
-    summary = fitted.summary
-    return Training(ClusterModel(features, centres), summary.trainingCost, silhouette, summary.clusterSizes)
+    watch = Stopwatch()
+    points, names = with_point(ordered, contract, found.features)
+    with watch.step("fit"):
+        vectors = points.select(array_to_vector(sf.array(*names)).alias("features"))
+        kmeans = KMeans(k=contract.fewest_clusters, seed=contract.seed)
+        fitted = kmeans.fit(vectors)
+        centres = np.asarray(fitted.clusterCenters())
+        iterations = fitted.summary.numIter
+    with watch.step("score"):
+        points = points.select(*names)
+        scores = spark_quality(points, centres, spark_sums(points, centres))
+    return Training(
+        model=ClusterModel(found.features, centres),
+        quality=scores,
+        converged=iterations < kmeans.getMaxIter(),
+        iterations=iterations,
+        starts=1,
+        found=1,
+        sample=None,
+        seconds=watch.seconds,
+    )

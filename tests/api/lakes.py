@@ -80,8 +80,8 @@ def _head(window: Window, revision: int) -> dict[str, Any]:
 
 def _model(head: dict[str, Any]) -> dict[str, Any]:
     features = [
-        {"name": "channel_name", "kind": "category", "labels": ["Inbound"], "mean": None, "scale": 1.0},
-        {"name": "Item_price", "kind": "number", "labels": None, "mean": 434.5, "scale": 0.01},
+        {"name": "channel_name", "kind": "category", "labels": ["Inbound"], "fill": None, "scale": 1.0},
+        {"name": "Item_price", "kind": "number", "labels": None, "fill": 434.5, "scale": 0.01},
     ]
     return {
         **head,

@@ -73,8 +73,8 @@ def write_records(folder: Path, contract: Contract, rows: Sequence[Row], files: 
     return paths
 
 
-def silhouette(points: NDArray[np.float64], clusters: NDArray[np.int64]) -> float:
-    """The mean squared-Euclidean silhouette, by its definition, from all pairs of points."""
+def silhouettes(points: NDArray[np.float64], clusters: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each point's squared-Euclidean silhouette, by its definition, from all pairs of points."""
     squares = ((points[:, None, :] - points[None, :, :]) ** 2).sum(axis=2)
     labels = np.unique(clusters)
     to_cluster = np.stack([squares[:, clusters == label].sum(axis=1) for label in labels], axis=1)
@@ -88,4 +88,4 @@ def silhouette(points: NDArray[np.float64], clusters: NDArray[np.int64]) -> floa
     far = others.min(axis=1)
     shared = sizes[own] > 1
     scores[shared] = ((far - near) / np.maximum(far, near))[shared]
-    return float(scores.mean())
+    return scores

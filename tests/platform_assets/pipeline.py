@@ -27,7 +27,7 @@ def fitted(ordered: DataFrame, contract: Contract, features: Sequence[str]) -> P
     stages += [
         VectorAssembler(inputCols=_out(range(len(features))), outputCol="assembled"),
         StandardScaler(inputCol="assembled", outputCol="scaled"),
-        KMeans(featuresCol="scaled", k=contract.clusters, seed=contract.seed),
+        KMeans(featuresCol="scaled", k=contract.fewest_clusters, seed=contract.seed),
     ]
     return Pipeline(stages=stages).fit(inputs(ordered, contract, features))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -12,8 +12,9 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
 
 from platform_assets.training.assign import assigned
-from platform_assets.training.features import profile
-from platform_assets.training.mllib import Training, in_order, train
+from platform_assets.training.features import profile, with_point
+from platform_assets.training.trainers import TRAINERS
+from platform_assets.training.training import Training
 from resources.cluster_model import ClusterModel
 from resources.contract import Contract
 from tests.platform_assets.conftest import MakeFrame
@@ -33,12 +34,24 @@ class Trained:
         return [feature.name for feature in self.fit.model.features]
 
 
+@pytest.fixture(scope="session")
+def contract(contract: Contract) -> Contract:
+    """That of the customer-support records, with the original's trainer."""
+    return replace(contract, trainer="mllib")
+
+
 def trained(records: DataFrame, contract: Contract) -> Trained:
-    ordered = in_order(records)
+    ordered = TRAINERS[contract.trainer].in_order(records, 0)
+    both = fit(records, contract)
+    return Trained(both, fitted(ordered, contract, [feature.name for feature in both.model.features]))
+
+
+def fit(records: DataFrame, contract: Contract) -> Training:
+    trainer = TRAINERS[contract.trainer]
+    ordered = trainer.in_order(records, records.count())
     found = profile(ordered, contract)
     assert found.enough
-    fit = train(ordered, contract, found.features)
-    return Trained(fit, fitted(ordered, contract, [feature.name for feature in fit.model.features]))
+    return trainer.train(ordered, contract, found)
 
 
 def spark_prediction(records: DataFrame, contract: Contract, both: Trained) -> dict[str, int]:
@@ -98,7 +111,35 @@ def test_models_of_many_clusters_assign_alike(frame: MakeFrame, contract: Contra
     assert len(both.fit.model.centres) == 9
     check_same_answers(frame(many, rows), rows, many, both)
     clusters, _ = both.fit.model.assign(rows)
-    assert np.bincount(clusters).tolist() == both.fit.sizes
+    assert np.bincount(clusters).tolist() == both.fit.quality.sizes
+
+
+@pytest.mark.parametrize("encoding", ["index", "one-hot"])
+@pytest.mark.parametrize("scaling", ["deviation", "robust"])
+def test_every_encoding_and_scaling_gives_the_same_points_and_clusters_without_spark(
+    frame: MakeFrame,
+    contract: Contract,
+    encoding: Literal["index", "one-hot"],
+    scaling: Literal["deviation", "robust"],
+) -> None:
+    other = replace(contract, trainer="coreset", encoding=encoding, scaling=scaling, clusters=4)
+    training = fit(frame(other, random_rows(other, 900, 21, nulls=0.05)), other)
+    model = ClusterModel.from_row(training.model.row())
+    rows = random_rows(other, 1_500, 22, nulls=0.1, unseen=0.15)
+    records = frame(other, rows, files=2)
+    points, names = with_point(records, other, model.features)
+    in_spark = pl.DataFrame(points.select("record_id", *names).toArrow())
+    answer = pl.DataFrame(
+        assigned(records, other, model).select("record_id", "cluster", "distance").toArrow()
+    )
+    ids = pl.DataFrame({"record_id": [row[other.id] for row in rows]})
+    aligned = ids.join(in_spark, on="record_id", maintain_order="left")
+    assert np.array_equal(aligned.drop("record_id").to_numpy(), model.encode(rows))
+    clusters, distances = model.assign(rows)
+    answered = ids.join(answer, on="record_id", maintain_order="left")
+    assert answered["cluster"].to_list() == clusters.tolist()
+    assert answered["distance"].to_list() == distances.tolist()
+    assert len(set(clusters)) == 4
 
 
 def test_of_equally_near_centres_the_first_counts(frame: MakeFrame, contract: Contract) -> None:

@@ -30,7 +30,7 @@ def by_hand(model: ClusterModel, record: dict[str, Any]) -> tuple[int, float]:
     """The nearest centre and its distance, without numpy."""
     shop, price = model.features
     place = shop.labels.index(record["shop"]) if record["shop"] in shop.labels else len(shop.labels)
-    filled = price.mean if record["price"] is None else record["price"]
+    filled = price.fill if record["price"] is None else record["price"]
     assert filled is not None
     point = (place * shop.scale, filled * price.scale)
     distances = [math.dist(point, centre) for centre in model.centres]
@@ -38,21 +38,28 @@ def by_hand(model: ClusterModel, record: dict[str, Any]) -> tuple[int, float]:
 
 
 def test_a_category_is_its_labels_place_scaled() -> None:
-    assert SHOP.encode(["north", "south", "east"]).tolist() == [0.0, 0.5, 1.0]
+    assert SHOP.encode(["north", "south", "east"]).tolist() == [[0.0], [0.5], [1.0]]
 
 
 @pytest.mark.parametrize("value", [None, "", "west", "North", 7.0])
 def test_an_unseen_or_missing_category_has_a_number_of_its_own(value: Any) -> None:
-    assert SHOP.encode([value]).tolist() == [1.5]
+    assert SHOP.encode([value]).tolist() == [[1.5]]
+
+
+def test_a_one_hot_category_has_a_column_per_label_and_one_for_all_else() -> None:
+    colour = Feature("colour", "category", ("red", "blue"), None, 0.5, one_hot=True)
+    rows = colour.encode(["blue", "red", "green", None])
+    assert colour.width == 3
+    assert rows.tolist() == [[0.0, 0.5, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 0.5], [0.0, 0.0, 0.5]]
 
 
 def test_a_missing_number_is_filled_with_the_mean() -> None:
-    assert PRICE.encode([1.0, None, -3.5]).tolist() == [2.0, 20.0, -7.0]
+    assert PRICE.encode([1.0, None, -3.5]).tolist() == [[2.0], [20.0], [-7.0]]
 
 
 def test_a_constant_feature_weighs_nothing() -> None:
     constant = Feature("price", "number", (), 7.0, 0.0)
-    assert constant.encode([7.0, None, 1e300]).tolist() == [0.0, 0.0, 0.0]
+    assert constant.encode([7.0, None, 1e300]).tolist() == [[0.0], [0.0], [0.0]]
 
 
 def test_records_become_points_in_the_order_of_the_features() -> None:

@@ -46,6 +46,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown type": ({"fields": {"id": "string", "shop": "text", "price": "number"}}, "'text'"),
     "unknown key": ({"colour": "red"}, "colour"),
     "one cluster": ({"clusters": 1}, "clusters"),
+    "range of one cluster": ({"clusters": {"min": 1, "max": 3}}, "clusters"),
+    "range of too many": ({"clusters": {"min": 2, "max": 51}}, "clusters"),
+    "range upside down": ({"clusters": {"min": 4, "max": 3}}, "min is greater than"),
+    "range without an end": ({"clusters": {"min": 2}}, "max"),
+    "range for mllib": ({"clusters": {"min": 2, "max": 3}, "trainer": "mllib"}, "takes a fixed number"),
+    "unknown encoding": ({"encoding": "hash"}, "encoding"),
+    "unknown scaling": ({"scaling": "none"}, "scaling"),
+    "seed below zero": ({"seed": -1}, "seed"),
     "null share above one": ({"max_null_share": 1.5}, "max_null_share"),
     "unknown trainer": ({"trainer": "magic"}, "trainer"),
     "topic that no broker has": ({"topic": "a b"}, "topic"),
@@ -143,7 +151,9 @@ def test_an_epoch_may_be_a_number_or_a_string(tmp_path: Path, form: str) -> None
 @pytest.mark.parametrize(
     "changes",
     [
-        {"topic": "other"}, {"clusters": 3}, {"seed": 1}, {"max_null_share": 0.5}, {"statistics": {}},
+        {"topic": "other"}, {"clusters": 3}, {"clusters": {"min": 2, "max": 3}}, {"trainer": "mllib"},
+        {"encoding": "one-hot"}, {"scaling": "robust"}, {"seed": 1}, {"max_null_share": 0.5},
+        {"statistics": {}},
         {"features": ["price", "shop"]}, {"event_time": {"field": "shop"}}, {"id": "shop"},
         {"fields": {"id": "string", "price": "number", "shop": "string", "more": "string"}},
     ],
@@ -155,7 +165,7 @@ def test_the_version_changes_with_the_content(tmp_path: Path, changes: dict[str,
 
 def test_the_version_does_not_change_with_comments_layout_or_defaults_spelled_out(tmp_path: Path) -> None:
     version = contract_with(tmp_path).version
-    path = contract_file(tmp_path, clusters=2, trainer="mllib", event_time="kafka")
+    path = contract_file(tmp_path, clusters=2, trainer="coreset", encoding="index", scaling="deviation")
     path.write_text("# a comment\n\n" + path.read_text())
     assert load_contract(path).version == version
     assert len(version) == 12
