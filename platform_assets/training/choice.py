@@ -1,0 +1,156 @@
+"""The number of clusters: every candidate is fitted and scored, and one written rule picks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.metrics import (
+    adjusted_rand_score,
+    calinski_harabasz_score,
+    davies_bouldin_score,
+    pairwise_distances,
+    silhouette_score,
+)
+
+from platform_assets.training.sampling import even_sample
+from resources.cluster_model import Floats
+
+MOST_FITS = 200
+"""Small fits a window, all candidates and resamples together; every start of k-means counts as one."""
+POINTS = 1_000
+"""Starts, scores and resamples look at so many points at most."""
+SEPARATED = 3.3
+"""A candidate is admitted from this separation on. Halves of one Gaussian reach 2.65."""
+STABLE = 0.6
+"""A candidate is admitted from this stability on."""
+_STARTS, _RESAMPLES = 14, 7
+_NO_SPREAD = 1e-12  # of clusters of equal records: the separation stays finite
+
+Labels = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One number of clusters, and how well it fits.
+
+    Attributes:
+        inertia: weighted sum of squared distances to the centres.
+        silhouette: mean over the even sample, Euclidean, -1 to 1, more is better.
+        calinski_harabasz: of the even sample, more is better.
+        davies_bouldin: of the even sample, less is better.
+        stability: mean adjusted Rand index between this fit and fits on bootstrap resamples, 1 is best.
+        separation: :func:`separation` of the least separated two clusters.
+    """
+
+    k: int
+    inertia: float
+    silhouette: float
+    calinski_harabasz: float
+    davies_bouldin: float
+    stability: float
+    separation: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen number of clusters, the candidates by rising k, and how many fits they took."""
+
+    k: int
+    candidates: tuple[Candidate, ...]
+    fits: int
+
+
+def choose(points: Floats, weights: Floats, smallest: int, largest: int, seed: int) -> Choice:
+    """Choose k: the largest candidate that is separated and stable; if there is none, the best silhouette.
+
+    Every candidate starts from an even sample of at most ``POINTS`` points and is then fitted on all weighted
+    points, where inertia and separation are taken. The scores of scikit-learn know no weights: they, and the
+    resamples, are of the even sample, in which each record of the window has the same chance.
+
+    Args:
+        points: shape (n, features), scaled.
+        weights: shape (n,), how many records each point stands for.
+        smallest, largest: the range of k, both ends included, from 2 on; it ends below the number of distinct
+            points. If no candidate is left, ``smallest`` is chosen without any.
+
+    Sources: the largest k whose clusters pass a threshold: Tibshirani and Walther, Cluster validation by
+    prediction strength, JCGS 14 (2005); stability by bootstrap: Fang and Wang, CSDA 56 (2012), agreement by
+    the adjusted Rand index of Hubert and Arabie, J. Classification 2 (1985). Both thresholds were tuned on
+    generated data: docs/models.md.
+    """
+    rng = np.random.default_rng(seed)
+    sample = points[even_sample(weights, POINTS, rng)]
+    ks = range(smallest, min(largest, len(np.unique(sample, axis=0)) - 1) + 1)
+    if not ks:
+        return Choice(smallest, (), 0)
+    each = MOST_FITS // len(ks)
+    resamples = [_resample(sample, rng) for _ in range(min(_RESAMPLES, each // 3))]
+    starts = min(_STARTS, each - 1 - len(resamples))
+    distances = pairwise_distances(sample)
+    candidates = []
+    for k in ks:
+        centres = _fitted(sample, k, starts, rng).cluster_centers_
+        fit = KMeans(k, init=centres, n_init=1).fit(points, sample_weight=weights)
+        stability = _stability(fit, sample, [_fitted(resample, k, 1, rng) for resample in resamples])
+        candidates.append(_scored(fit, points, weights, sample, distances, stability))
+    return Choice(picked(candidates), tuple(candidates), len(ks) * (starts + 1 + len(resamples)))
+
+
+def picked(candidates: Sequence[Candidate], separated: float = SEPARATED, stable: float = STABLE) -> int:
+    """The rule of :func:`choose`."""
+    admitted = [each.k for each in candidates if each.separation >= separated and each.stability >= stable]
+    return max(admitted) if admitted else max(candidates, key=lambda each: each.silhouette).k
+
+
+def _fitted(points: Floats, k: int, starts: int, rng: np.random.Generator) -> KMeans:
+    return KMeans(k, n_init=starts, random_state=int(rng.integers(2**31))).fit(points)
+
+
+def _resample(sample: Floats, rng: np.random.Generator) -> Floats:
+    return sample[rng.integers(len(sample), size=len(sample))]
+
+
+def _stability(fit: KMeans, sample: Floats, others: Sequence[KMeans]) -> float:
+    labels = fit.predict(sample)
+    return float(np.mean([adjusted_rand_score(labels, other.predict(sample)) for other in others]))
+
+
+def _scored(
+    fit: KMeans, points: Floats, weights: Floats, sample: Floats, distances: Floats, stability: float
+) -> Candidate:
+    labels = fit.predict(sample)
+    seen = len(np.unique(labels)) > 1  # not if all but one of the clusters are too light for the even sample
+    return Candidate(
+        k=fit.n_clusters,
+        inertia=float(fit.inertia_),
+        silhouette=float(silhouette_score(distances, labels, metric="precomputed")) if seen else 0.0,
+        calinski_harabasz=float(calinski_harabasz_score(sample, labels)) if seen else 0.0,
+        davies_bouldin=float(davies_bouldin_score(sample, labels)) if seen else 0.0,
+        stability=stability,
+        separation=separation(points, weights, fit.labels_, fit.cluster_centers_),
+    )
+
+
+def separation(points: Floats, weights: Floats, labels: Labels, centres: Floats) -> float:
+    """How far apart the least separated two clusters are: the distance of their centres in units of their
+    pooled standard deviation along the line between them.
+
+    It is Ashman's D (Ashman, Bird and Zepf, Astronomical J. 108, 1994) with the deviations pooled by weight,
+    and of two round Gaussians the Mahalanobis distance. Noise across the line does not enter.
+    """
+    masses = np.bincount(labels, weights, len(centres))
+    scatters = np.stack(
+        [_scatter(points, weights, labels == place, centre) for place, centre in enumerate(centres)]
+    )
+    lines = centres[:, None, :] - centres[None, :, :]
+    along = np.einsum("ijd,ide,ije->ij", lines, scatters, lines)
+    pooled = (along + along.T) / (masses[:, None] + masses[None, :])
+    squares = (lines**2).sum(axis=2) ** 2 / np.maximum(pooled, _NO_SPREAD)
+    return float(np.sqrt(squares[np.triu_indices(len(centres), 1)].min()))
+
+
+def _scatter(points: Floats, weights: Floats, mine: NDArray[np.bool_], centre: Floats) -> Floats:
+    around = points[mine] - centre
+    return (around * weights[mine, None]).T @ around
