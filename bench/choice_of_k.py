@@ -49,7 +49,7 @@ def trial(job: tuple[int, float, bool]) -> Trial:
     agreement, agreement_of_known = (
         float(
             adjusted_rand_score(
-                known.labels, KMeans(k, n_init=10, random_state=seed).fit_predict(known.points)
+                known.labels, KMeans(k, n_init=30, random_state=seed).fit_predict(known.points)
             )
         )
         for k in (choice.k, known.k)

@@ -1,11 +1,13 @@
 """The number of clusters: every candidate is fitted and scored, and one written rule picks."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import (
     adjusted_rand_score,
     calinski_harabasz_score,
@@ -13,6 +15,7 @@ from sklearn.metrics import (
     pairwise_distances,
     silhouette_score,
 )
+from threadpoolctl import threadpool_limits
 
 from platform_assets.training.sampling import even_sample
 from resources.cluster_model import Floats
@@ -22,7 +25,7 @@ MOST_FITS = 200
 POINTS = 1_000
 """Starts, scores and resamples look at so many points at most."""
 SEPARATED = 3.3
-"""A candidate is admitted from this separation on. Halves of one Gaussian reach 2.65."""
+"""A candidate is admitted from this Ashman's D on. Halves of one Gaussian reach 2.65."""
 STABLE = 0.6
 """A candidate is admitted from this stability on."""
 _STARTS, _RESAMPLES = 14, 7
@@ -37,11 +40,11 @@ class Candidate:
 
     Attributes:
         inertia: weighted sum of squared distances to the centres.
-        silhouette: mean over the even sample, Euclidean, -1 to 1, more is better.
+        silhouette: mean over the even sample, squared Euclidean, -1 to 1, more is better.
         calinski_harabasz: of the even sample, more is better.
         davies_bouldin: of the even sample, less is better.
         stability: mean adjusted Rand index between this fit and fits on bootstrap resamples, 1 is best.
-        separation: :func:`separation` of the least separated two clusters.
+        ashman_d: :func:`least_ashman_d`, more is better.
     """
 
     k: int
@@ -50,7 +53,7 @@ class Candidate:
     calinski_harabasz: float
     davies_bouldin: float
     stability: float
-    separation: float
+    ashman_d: float
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def choose(points: Floats, weights: Floats, smallest: int, largest: int, seed: i
     """Choose k: the largest candidate that is separated and stable; if there is none, the best silhouette.
 
     Every candidate starts from an even sample of at most ``POINTS`` points and is then fitted on all weighted
-    points, where inertia and separation are taken. The scores of scikit-learn know no weights: they, and the
+    points, where inertia and Ashman's D are taken. The scores of scikit-learn know no weights: they, and the
     resamples, are of the even sample, in which each record of the window has the same chance.
 
     Args:
@@ -88,52 +91,61 @@ def choose(points: Floats, weights: Floats, smallest: int, largest: int, seed: i
     each = MOST_FITS // len(ks)
     resamples = [_resample(sample, rng) for _ in range(min(_RESAMPLES, each // 3))]
     starts = min(_STARTS, each - 1 - len(resamples))
-    distances = pairwise_distances(sample)
-    candidates = []
-    for k in ks:
-        centres = _fitted(sample, k, starts, rng).cluster_centers_
-        fit = KMeans(k, init=centres, n_init=1).fit(points, sample_weight=weights)
-        stability = _stability(fit, sample, [_fitted(resample, k, 1, rng) for resample in resamples])
-        candidates.append(_scored(fit, points, weights, sample, distances, stability))
-    return Choice(picked(candidates), tuple(candidates), len(ks) * (starts + 1 + len(resamples)))
+    distances = pairwise_distances(sample, metric="sqeuclidean")
+    window = _Window(points, weights, sample, distances, resamples)
+    with threadpool_limits(1), warnings.catch_warnings():  # several threads add up in any order
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # a resample may have fewer distinct points than k
+        candidates = tuple(_candidate(window, k, starts, rng) for k in ks)
+    return Choice(picked(candidates), candidates, len(ks) * (starts + 1 + len(resamples)))
 
 
 def picked(candidates: Sequence[Candidate], separated: float = SEPARATED, stable: float = STABLE) -> int:
     """The rule of :func:`choose`."""
-    admitted = [each.k for each in candidates if each.separation >= separated and each.stability >= stable]
+    admitted = [each.k for each in candidates if each.ashman_d >= separated and each.stability >= stable]
     return max(admitted) if admitted else max(candidates, key=lambda each: each.silhouette).k
 
 
-def _fitted(points: Floats, k: int, starts: int, rng: np.random.Generator) -> KMeans:
-    return KMeans(k, n_init=starts, random_state=int(rng.integers(2**31))).fit(points)
+@dataclass(frozen=True)
+class _Window:
+    """What all candidates look at; distances are squared, within the even sample."""
+
+    points: Floats
+    weights: Floats
+    sample: Floats
+    distances: Floats
+    resamples: Sequence[Floats]
 
 
 def _resample(sample: Floats, rng: np.random.Generator) -> Floats:
     return sample[rng.integers(len(sample), size=len(sample))]
 
 
-def _stability(fit: KMeans, sample: Floats, others: Sequence[KMeans]) -> float:
-    labels = fit.predict(sample)
-    return float(np.mean([adjusted_rand_score(labels, other.predict(sample)) for other in others]))
-
-
-def _scored(
-    fit: KMeans, points: Floats, weights: Floats, sample: Floats, distances: Floats, stability: float
-) -> Candidate:
-    labels = fit.predict(sample)
-    seen = len(np.unique(labels)) > 1  # not if all but one of the clusters are too light for the even sample
+def _candidate(window: _Window, k: int, starts: int, rng: np.random.Generator) -> Candidate:
+    centres = _fitted(window.sample, k, starts, rng).cluster_centers_
+    fit = KMeans(k, init=centres, n_init=1).fit(window.points, sample_weight=window.weights)
+    labels = fit.predict(window.sample)
+    others = [_fitted(resample, k, 1, rng).predict(window.sample) for resample in window.resamples]
+    several = len(np.unique(labels)) > 1  # not if all others are too light for the even sample
     return Candidate(
-        k=fit.n_clusters,
+        k=k,
         inertia=float(fit.inertia_),
-        silhouette=float(silhouette_score(distances, labels, metric="precomputed")) if seen else 0.0,
-        calinski_harabasz=float(calinski_harabasz_score(sample, labels)) if seen else 0.0,
-        davies_bouldin=float(davies_bouldin_score(sample, labels)) if seen else 0.0,
-        stability=stability,
-        separation=separation(points, weights, fit.labels_, fit.cluster_centers_),
+        silhouette=float(silhouette_score(window.distances, labels, metric="precomputed"))
+        if several
+        else 0.0,
+        calinski_harabasz=float(calinski_harabasz_score(window.sample, labels)) if several else 0.0,
+        davies_bouldin=float(davies_bouldin_score(window.sample, labels)) if several else 0.0,
+        stability=float(np.mean([adjusted_rand_score(labels, other) for other in others])),
+        ashman_d=least_ashman_d(window.points, window.weights, fit.labels_, fit.cluster_centers_),
     )
 
 
-def separation(points: Floats, weights: Floats, labels: Labels, centres: Floats) -> float:
+def _fitted(points: Floats, k: int, starts: int, rng: np.random.Generator) -> KMeans:
+    return KMeans(k, n_init=starts, random_state=int(rng.integers(2**31))).fit(points)
+
+
+def least_ashman_d(points: Floats, weights: Floats, labels: Labels, centres: Floats) -> float:
     """How far apart the least separated two clusters are: the distance of their centres in units of their
     pooled standard deviation along the line between them.
 

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from diptest import diptest
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 from platform_assets.training.sampling import even_sample
 from resources.cluster_model import Floats
@@ -67,7 +68,8 @@ def structure(
         return Structure("unknown", None, None, {})
     sample = points[even_sample(weights, POINTS, rng)][:, kept]
     dips = _holm(np.array([_dip_p(values, rng) for values in sample.T]))
-    box_p, gaussian_p = _reference_ps(sample, k, rng)
+    with threadpool_limits(1):  # several threads add up in any order
+        box_p, gaussian_p = _reference_ps(sample, k, rng)
     return Structure(
         verdict=_verdict(box_p, gaussian_p, float(dips.min())),
         box_p=box_p,
