@@ -38,6 +38,8 @@ Labels = NDArray[np.int32]
 class Candidate:
     """One number of clusters, and how well it fits.
 
+    The scores of scikit-learn are None if all but one cluster are too light to be in the even sample.
+
     Attributes:
         inertia: weighted sum of squared distances to the centres.
         silhouette: mean over the even sample, squared Euclidean, -1 to 1, more is better.
@@ -49,9 +51,9 @@ class Candidate:
 
     k: int
     inertia: float
-    silhouette: float
-    calinski_harabasz: float
-    davies_bouldin: float
+    silhouette: float | None
+    calinski_harabasz: float | None
+    davies_bouldin: float | None
     stability: float
     ashman_d: float
 
@@ -94,17 +96,20 @@ def choose(points: Floats, weights: Floats, smallest: int, largest: int, seed: i
     distances = pairwise_distances(sample, metric="sqeuclidean")
     window = _Window(points, weights, sample, distances, resamples)
     with threadpool_limits(1), warnings.catch_warnings():  # several threads add up in any order
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # a resample may have fewer distinct points than k
-        candidates = tuple(_candidate(window, k, starts, rng) for k in ks)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # resamples may have fewer distinct points than k
+        started: list[KMeans] = []
+        for k in ks:
+            started.append(_started(sample, k, started[-1:], starts, rng))
+        candidates = tuple(_candidate(window, each.cluster_centers_, rng) for each in started)
     return Choice(picked(candidates), candidates, len(ks) * (starts + 1 + len(resamples)))
 
 
 def picked(candidates: Sequence[Candidate], separated: float = SEPARATED, stable: float = STABLE) -> int:
     """The rule of :func:`choose`."""
     admitted = [each.k for each in candidates if each.ashman_d >= separated and each.stability >= stable]
-    return max(admitted) if admitted else max(candidates, key=lambda each: each.silhouette).k
+    if admitted:
+        return max(admitted)
+    return max(candidates, key=lambda each: -1.0 if each.silhouette is None else each.silhouette).k
 
 
 @dataclass(frozen=True)
@@ -122,20 +127,37 @@ def _resample(sample: Floats, rng: np.random.Generator) -> Floats:
     return sample[rng.integers(len(sample), size=len(sample))]
 
 
-def _candidate(window: _Window, k: int, starts: int, rng: np.random.Generator) -> Candidate:
-    centres = _fitted(window.sample, k, starts, rng).cluster_centers_
+def _started(
+    sample: Floats, k: int, fewer: Sequence[KMeans], starts: int, rng: np.random.Generator
+) -> KMeans:
+    """The best of so many starts: by k-means++, and half of them from the fit of one cluster fewer, if there
+    is one, with one of its widest clusters split (the global k-means of Likas, Vlassis and Verbeek, Pattern
+    Recognition 36, 2003): where that one has merged two clusters, few random starts find them apart."""
+    splits = [centres for fit in fewer for centres in _splits(sample, fit, starts // 2, rng)]
+    fits = [KMeans(k, init=centres, n_init=1).fit(sample) for centres in splits]
+    return min([_fitted(sample, k, starts - len(fits), rng), *fits], key=lambda fit: float(fit.inertia_))
+
+
+def _splits(sample: Floats, fit: KMeans, most: int, rng: np.random.Generator) -> list[Floats]:
+    squares = ((sample - fit.cluster_centers_[fit.labels_]) ** 2).sum(axis=1)
+    widest = np.argsort(-np.bincount(fit.labels_, squares))[:most]
+    return [np.vstack([fit.cluster_centers_, rng.choice(sample[fit.labels_ == each])]) for each in widest]
+
+
+def _candidate(window: _Window, centres: Floats, rng: np.random.Generator) -> Candidate:
+    k = len(centres)
     fit = KMeans(k, init=centres, n_init=1).fit(window.points, sample_weight=window.weights)
     labels = fit.predict(window.sample)
     others = [_fitted(resample, k, 1, rng).predict(window.sample) for resample in window.resamples]
-    several = len(np.unique(labels)) > 1  # not if all others are too light for the even sample
+    several = len(np.unique(labels)) > 1
     return Candidate(
         k=k,
         inertia=float(fit.inertia_),
         silhouette=float(silhouette_score(window.distances, labels, metric="precomputed"))
         if several
-        else 0.0,
-        calinski_harabasz=float(calinski_harabasz_score(window.sample, labels)) if several else 0.0,
-        davies_bouldin=float(davies_bouldin_score(window.sample, labels)) if several else 0.0,
+        else None,
+        calinski_harabasz=float(calinski_harabasz_score(window.sample, labels)) if several else None,
+        davies_bouldin=float(davies_bouldin_score(window.sample, labels)) if several else None,
         stability=float(np.mean([adjusted_rand_score(labels, other) for other in others])),
         ashman_d=least_ashman_d(window.points, window.weights, fit.labels_, fit.cluster_centers_),
     )

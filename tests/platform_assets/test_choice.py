@@ -120,6 +120,14 @@ def test_weighted_sample_of_a_large_window_gives_the_windows_k_and_scores() -> N
     )
 
 
+def test_records_far_off_and_too_few_for_the_even_sample_do_not_fail_the_choice() -> None:
+    points = np.vstack([blobs(SQUARE[:1], 3_000), np.full((5, 3), 1e7)])
+    weights = np.r_[np.full(3_000, 100.0), np.ones(5)]
+    found = choose(points, weights, 2, 3, seed=3)
+    assert found.candidates[0].silhouette is None
+    assert found.candidates[0].ashman_d > 1_000
+
+
 def test_weight_counts_as_so_many_records_in_ashmans_d() -> None:
     points, labels = blobs(SQUARE[:2], 20), np.repeat([0, 1], 20)
     weights = np.random.default_rng(0).integers(1, 5, len(points))
