@@ -146,7 +146,7 @@ def _splits(sample: Floats, fit: KMeans, most: int, rng: np.random.Generator) ->
 
 def _candidate(window: _Window, centres: Floats, rng: np.random.Generator) -> Candidate:
     k = len(centres)
-    fit = KMeans(k, init=centres, n_init=1).fit(window.points, sample_weight=window.weights)
+    fit = KMeans(k, init=centres, n_init=1, tol=0).fit(window.points, sample_weight=window.weights)
     labels = fit.predict(window.sample)
     others = [_fitted(resample, k, 1, rng).predict(window.sample) for resample in window.resamples]
     several = len(np.unique(labels)) > 1
