@@ -80,7 +80,7 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     @cached_property
     def columns(self) -> dict[str, str]:
         """Field name to the lake's column name: what Delta forbids, or Silt uses itself, gains a ``_``."""
-        return {name: _column(name) for name in self.fields}
+        return {name: column_of(name) for name in self.fields}
 
     @property
     def numbers(self) -> list[str]:
@@ -176,7 +176,8 @@ def _check(contract: Contract) -> None:
             raise ValueError(f"{contract.event_time.zone!r} is no time zone") from None
 
 
-def _column(name: str) -> str:
+def column_of(name: str) -> str:
+    """The lake's column for a field: characters that Delta forbids become ``_``."""
     column = re.sub(r"[ ,;{}()\n\t=]", "_", name)
     return f"{column}_" if column.lower() in _LAKE_COLUMNS else column
 
