@@ -62,13 +62,13 @@ def _match(matcher: "_Matcher", chain: Chain, first: str, deadline: float) -> bo
 
 
 class _Matcher:
-    """Matches pairs of windows; of the last few it keeps the samples, which neighbours share."""
+    """Matches pairs of windows; it keeps the last two samples, since neighbours share one."""
 
     def __init__(self, lake: Lake, ledger: Ledger, grid: Grid) -> None:
         self._lake = lake
         self._ledger = ledger
         self._grid = grid
-        self._sample = lru_cache(4)(self._read_sample)
+        self._sample = lru_cache(2)(self._read_sample)
 
     def match(self, before: Row | None, after: Row, floor: str) -> bool:
         """Write what became of the clusters; not, and False, if the floor moved and records went with it."""
@@ -90,12 +90,8 @@ class _Matcher:
     def _events(self, before: Batch, after: Batch) -> list[Event]:
         models = (self._model(before), self._model(after))
         names = tuple(sorted({feature.name for model in models for feature in model.features}))
-        earlier, later = (self._labels(self._sample(batch, names), models) for batch in (before, after))
+        earlier, later = (_labels(self._sample(batch, names), *models) for batch in (before, after))
         return transition(earlier, later, *(len(model.centres) for model in models))
-
-    def _labels(self, records: Records, models: tuple[ClusterModel, ClusterModel]) -> tuple[Labels, Labels]:
-        before, after = models
-        return before.assign(records)[0], after.assign(records)[0]
 
     def _model(self, batch: Batch) -> ClusterModel:
         rows = self._lake.read_window("models", batch.window).filter(pl.col("digest") == batch.digest)
@@ -114,6 +110,10 @@ class _Matcher:
         found = rows.select(columns).collect()
         places = np.linspace(0, found.height - 1, min(SAMPLE, found.height)).astype(np.int64)
         return found[places].to_dicts()
+
+
+def _labels(records: Records, before: ClusterModel, after: ClusterModel) -> tuple[Labels, Labels]:
+    return before.assign(records)[0], after.assign(records)[0]
 
 
 def _frame(before: Row | None, after: Row, events: list[Event]) -> pl.DataFrame:
