@@ -34,7 +34,17 @@ _LAKE_COLUMNS = {
     "intake", "attempt", "kafka_partition", "kafka_offset", "cluster",
     "distance", "rank",  # of the frames in Spark
 }  # fmt: skip
-_RESERVED = ("model", "window", "modelVersion", "cluster", "count", "share", "features")
+_RESERVED = (
+    "model",
+    "window",
+    "modelVersion",
+    "cluster",
+    "clusterId",
+    "clusterName",
+    "count",
+    "share",
+    "features",
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -89,7 +99,7 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     @cached_property
     def columns(self) -> dict[str, str]:
         """Field name to the lake's column name: what Delta forbids, or Silt uses itself, gains a ``_``."""
-        return {name: _column(name) for name in self.fields}
+        return {name: column_of(name) for name in self.fields}
 
     @property
     def fewest_clusters(self) -> int:
@@ -199,7 +209,8 @@ def _check_clusters(contract: Contract) -> None:
             raise ValueError("the trainer 'mllib' takes a fixed number of clusters, and clusters is a range")
 
 
-def _column(name: str) -> str:
+def column_of(name: str) -> str:
+    """The lake's column for a field: characters that Delta forbids become ``_``."""
     column = re.sub(r"[ ,;{}()\n\t=]", "_", name)
     return f"{column}_" if column.lower() in _LAKE_COLUMNS else column
 

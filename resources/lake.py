@@ -227,6 +227,20 @@ class Lake:
 
         return self.commit(name, write)
 
+    def replace_windows(self, name: str, first: str, last: str, frame: pl.DataFrame) -> int:
+        """Replace the rows of all windows from one to another (keys, both included) in one commit.
+
+        Returns:
+            The table's version that holds the new rows.
+        """
+        days = f"date >= '{first[:10]}' AND date <= '{last[:10]}'"
+        predicate = f"{days} AND \"window\" >= '{first}' AND \"window\" <= '{last}'"
+
+        def write(table: DeltaTable) -> None:
+            write_deltalake(table, frame, mode="overwrite", predicate=predicate, writer_properties=WRITER)
+
+        return self.commit(name, write)
+
     def change_window(
         self, name: str, window: Window, change: Callable[[list[dict[str, Any]]], pl.DataFrame]
     ) -> int:

@@ -162,6 +162,29 @@ TABLES: dict[str, Table] = {
             "features": pl.String,  # JSON object: details per feature
         }
     ),
+    "cluster_events": Table(  # what became of the clusters since the published window before
+        {
+            **_ANSWER,
+            "previous": pl.String,  # that window's key; null: there is none
+            "previous_revision": pl.Int32,
+            "previous_digest": pl.String,
+            "event": pl.String,  # survived, split, merged, appeared or disappeared
+            "before": pl.List(pl.Int32),  # clusters of the window before
+            "after": pl.List(pl.Int32),  # clusters of this one
+            "overlaps": pl.List(pl.Float64),  # share of each of `before` that is in each of `after`
+            "keeps_before": pl.Int32,  # this cluster's id goes on
+            "keeps_after": pl.Int32,  # as this one's; both null where none does
+        }
+    ),
+    "cluster_ids": Table(  # derived from cluster_events, joined by window, digest and cluster when read
+        {
+            **_ANSWER,
+            "cluster": pl.Int32,
+            "id": pl.String,  # where it was born: window key and cluster, as in 2026-11-24T0505Z/0
+            "name": pl.String,  # c1, c2, ... by order of birth
+            "named": pl.Int32,  # how many names there were up to this window
+        }
+    ),
     "windows": Table(
         {
             **_ANSWER,

@@ -19,6 +19,7 @@ from tests.resources.conftest import FIRST, NOW, landed_rows, ledger_row, window
 
 DAY = FIRST.date
 HOUR = timedelta(hours=1)
+ANSWERS = ("kafka_batch", "models", "clustering_results", "cluster_stats", "cluster_events", "cluster_ids")
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def a_week(lake: Lake) -> list[Window]:
         row = ledger_row(number, taken_at=window.end, landed=landed(window))
         assert lake.insert_once("ledger", "number", row)
         answer = {"date": window.date, "window": window.key, "slot": window.slot, "digest": "d1"}
-        for name in ("kafka_batch", "models", "clustering_results", "cluster_stats"):
+        for name in ANSWERS:
             lake.replace_window(name, window, pl.DataFrame([answer], schema=dict(TABLES[name].schema)))
         lake.replace_window("windows", window, window_row(window))
     return windows

@@ -1,0 +1,138 @@
+"""Published windows are matched to the ones before them, each pair once; all ids follow from the pairs."""
+
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from platform_assets.training.identity import Event, Labels, transition
+from resources.batch import Batch, selected
+from resources.cluster_model import ClusterModel
+from resources.contract import column_of
+from resources.errors import TransientError
+from resources.identity import Chain, read_chain, write_identities
+from resources.lake import Lake
+from resources.ledger import Ledger
+from resources.tables import TABLES
+from resources.windows import KEY_FORMAT, Grid, Window
+
+SAMPLE = 20_000
+"""A window's records that are looked at, evenly spaced by event time, at most."""
+_SECONDS = 60.0
+Records = list[dict[str, Any]]
+Row = Mapping[str, Any]
+
+
+def update(lake: Lake, ledger: Ledger, grid: Grid, window: Window, seconds: float = _SECONDS) -> None:
+    """Bring ``cluster_events`` and ``cluster_ids`` up to date after a publication, and until nothing differs.
+
+    What other runs published, or left undone when they were killed, is done too: of several at once the last
+    one to end has seen all. So the ids do not depend on which runs there were, or in which order.
+
+    Args:
+        window: what was published: the pairs that it belongs to come first, then the oldest.
+        seconds: for so long at most are new pairs begun; the next call goes on.
+
+    Raises:
+        TransientError: retention deleted a model under it, or a table was busy.
+    """
+    deadline, matcher = time.monotonic() + seconds, _Matcher(lake, ledger, grid)
+    while True:
+        chain = read_chain(lake)
+        if not _match(matcher, chain, window.key, deadline) and not write_identities(lake, chain):
+            return
+
+
+def _match(matcher: "_Matcher", chain: Chain, first: str, deadline: float) -> bool:
+    """Match the windows that are not; whether there were any, and time."""
+    keys = [row["window"] for row in chain.windows]
+    own = [place for place, key in enumerate(keys) if first in keys[max(0, place - 1) : place + 1]]
+    began = False
+    for place in sorted(chain.unmatched(), key=lambda place: (place not in own, place)):
+        if time.monotonic() > deadline:
+            break
+        began = True
+        before = chain.windows[place - 1] if place else None
+        if not matcher.match(before, chain.windows[place], chain.floor):
+            break
+    return began
+
+
+class _Matcher:
+    """Matches pairs of windows; it keeps the last two samples, since neighbours share one."""
+
+    def __init__(self, lake: Lake, ledger: Ledger, grid: Grid) -> None:
+        self._lake = lake
+        self._ledger = ledger
+        self._grid = grid
+        self._sample = lru_cache(2)(self._read_sample)
+
+    def match(self, before: Row | None, after: Row, floor: str) -> bool:
+        """Write what became of the clusters; not, and False, if the floor moved and records went with it."""
+        events = self._events(self._batch(before), self._batch(after)) if before else self._born(after)
+        if self._lake.floor().strftime(KEY_FORMAT) != floor:
+            return False
+        frame = _frame(before, after, events)
+        self._lake.replace_window("cluster_events", self._grid.window(after["window"]), frame)
+        return True
+
+    def _batch(self, row: Row) -> Batch:
+        values = {name: value for name, value in row.items() if name not in ("date", "window", "slot")}
+        return Batch(self._grid.window(row["window"]), **values)
+
+    def _born(self, row: Row) -> list[Event]:
+        model = self._model(self._batch(row))
+        return [Event("appeared", after=(cluster,)) for cluster in range(len(model.centres))]
+
+    def _events(self, before: Batch, after: Batch) -> list[Event]:
+        models = (self._model(before), self._model(after))
+        names = tuple(sorted({feature.name for model in models for feature in model.features}))
+        earlier, later = (_labels(self._sample(batch, names), *models) for batch in (before, after))
+        return transition(earlier, later, *(len(model.centres) for model in models))
+
+    def _model(self, batch: Batch) -> ClusterModel:
+        rows = self._lake.read_window("models", batch.window).filter(pl.col("digest") == batch.digest)
+        found = rows.collect().to_dicts()
+        if not found:
+            raise TransientError(
+                f"The model of {batch.window.key} was deleted while it was matched: try again."
+            )
+        return ClusterModel.from_row(found[0])
+
+    def _read_sample(self, batch: Batch, names: tuple[str, ...]) -> Records:
+        """Records by field name; a field that the lake does not have is missing in each."""
+        rows = selected(self._lake, batch, self._ledger.intakes())
+        known = rows.collect_schema().names()
+        columns = [pl.col(column_of(name)).alias(name) for name in names if column_of(name) in known]
+        found = rows.select(columns).collect()
+        places = np.linspace(0, found.height - 1, min(SAMPLE, found.height)).astype(np.int64)
+        return found[places].to_dicts()
+
+
+def _labels(records: Records, before: ClusterModel, after: ClusterModel) -> tuple[Labels, Labels]:
+    return before.assign(records)[0], after.assign(records)[0]
+
+
+def _frame(before: Row | None, after: Row, events: list[Event]) -> pl.DataFrame:
+    head = {name: after[name] for name in ("date", "window", "slot", "revision", "digest")}
+    previous = {
+        "previous" if name == "window" else f"previous_{name}": before[name] if before else None
+        for name in ("window", "revision", "digest")
+    }
+    rows = [
+        {
+            **head,
+            **previous,
+            "event": event.event,
+            "before": event.before,
+            "after": event.after,
+            "overlaps": event.overlaps,
+            "keeps_before": event.keeps[0] if event.keeps else None,
+            "keeps_after": event.keeps[1] if event.keeps else None,
+        }
+        for event in events
+    ]
+    return pl.DataFrame(rows, schema=dict(TABLES["cluster_events"].schema))
