@@ -1,7 +1,6 @@
 """Upkeep as scheduled jobs: small files become few every ten minutes, all else is done once an hour."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,9 +9,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from platform_assets.dagster_history import UPKEEP_TAG, delete_empty_windows, delete_runs
-from platform_assets.run import Platform
-from resources.errors import SiltError, TransientError
-from resources.lake import STORE_ERRORS, store_failed
+from platform_assets.run import Platform, our_errors
 from resources.upkeep.attempts import remove_lost
 from resources.upkeep.days import compact_running, merge_past, running_from
 from resources.upkeep.report import Report
@@ -79,7 +76,7 @@ def _step(name: str, seconds: float, work: Work) -> dg.OpDefinition:
     def step(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
         report = Report(platform.lake, seconds)
         try:
-            with _our_errors(platform):
+            with our_errors(platform):
                 work(platform, report)
         finally:
             _show(context, report)
@@ -101,16 +98,6 @@ def _history_step(assets: Sequence[dg.AssetsDefinition]) -> dg.OpDefinition:
         )
 
     return step
-
-
-@contextmanager
-def _our_errors(platform: Platform) -> Iterator[None]:
-    try:
-        yield
-    except SiltError as error:
-        raise dg.Failure(str(error), allow_retries=isinstance(error, TransientError)) from None
-    except STORE_ERRORS as error:
-        raise dg.Failure(str(store_failed(platform.lake.uri, error))) from error
 
 
 def _show(context: dg.OpExecutionContext, report: Report) -> None:

@@ -41,6 +41,8 @@ FEATURE = pl.Struct(
         "scale": pl.Float64,  # what an encoded value is multiplied with: 1 / standard deviation, or 0
     }
 )
+NUMBERS = pl.Struct({"feature": pl.String, "values": pl.List(pl.Float64)})
+LABELS = pl.Struct({"feature": pl.String, "values": pl.List(pl.String)})
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,34 @@ TABLES: dict[str, Table] = {
             "averages": pl.String,  # JSON object: the contract's statistics
             "features": pl.String,  # JSON object: details per feature
         }
+    ),
+    "drift": Table(
+        {
+            **_ANSWER,
+            "reference": pl.String,  # previous (the published window before) or baseline (the pinned one)
+            "reference_window": pl.String,
+            "reference_digest": pl.String,
+            "feature": pl.String,  # null: the model as a whole
+            "psi": pl.Float64,
+            "distance": pl.Float64,  # Kolmogorov-Smirnov of numbers, Cramér's V of categories
+            "p": pl.Float64,  # of the two-sample test, after Holm's correction
+            "inertia_ratio": pl.Float64,  # of the model
+            "level": pl.String,  # none, moderate, major or unknown
+        }
+    ),
+    # at most one row, which outlives the window that it was made from
+    "baselines": Table(
+        {
+            "window": pl.String,
+            "digest": pl.String,
+            "pinned_at": TIME,
+            "records": pl.Int64,
+            "numbers": pl.List(NUMBERS),
+            "labels": pl.List(LABELS),
+            "features": pl.List(FEATURE),
+            "centres": pl.List(pl.List(pl.Float64)),
+        },
+        partition_by=[],
     ),
     "windows": Table(
         {

@@ -42,7 +42,7 @@ def test_records_dead_letters_and_markers_of_two_partitions_add_up(make_feed: Ma
     at = {"timestamp": milliseconds(BACK)}
     feed.send_records(range(6), partition=1, **at)
     writer = feed.transaction()
-    writer.produce(feed.topic, record(6), partition=0, **at)
+    writer.produce(feed.topic, record(6), partition=0, timestamp=milliseconds(BACK))
     writer.commit_transaction(30)
     feed.wait_stable(2)  # the record, and the marker
     feed.send(b"{", partition=1, **at)

@@ -101,7 +101,7 @@ def a_week(lake: Lake) -> list[Window]:
         row = ledger_row(number, taken_at=window.end, landed=landed(window))
         assert lake.insert_once("ledger", "number", row)
         answer = {"date": window.date, "window": window.key, "slot": window.slot, "digest": "d1"}
-        for name in ("kafka_batch", "models", "clustering_results", "cluster_stats"):
+        for name in ("kafka_batch", "models", "clustering_results", "cluster_stats", "drift"):
             lake.replace_window(name, window, pl.DataFrame([answer], schema=dict(TABLES[name].schema)))
         lake.replace_window("windows", window, window_row(window))
     return windows
