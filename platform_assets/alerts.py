@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import msgspec
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.instance.utils import RUNLESS_RUN_ID
 
 from platform_assets.checks import FRESHNESS
 from platform_assets.run import FAILURE_TAG, Platform
@@ -78,8 +80,7 @@ def _tick(context: dg.SensorEvaluationContext, platform: Platform, now: datetime
     intakes, floor = platform.taker.ledger.intakes(), platform.lake.floor()
     due = due_windows(intakes, covered_intakes(platform.lake), platform.grid, floor, now)
     late = {item.due.window.key: item for item in overdue(due, intakes, platform.grid, now)}
-    shown = [_evaluation(key, item.since) for key, item in late.items() if key not in told.overdue]
-    shown += [_evaluation(key, None) for key in told.overdue if key not in late]
+    unseen = [key for key in late if key not in told.overdue and _not_shown(context.instance, key)]
     told.overdue = list(late)
     causes = _causes(context.instance, platform, due, set(late))
     waiting = {item.window.key for item in due}
@@ -87,7 +88,7 @@ def _tick(context: dg.SensorEvaluationContext, platform: Platform, now: datetime
     if platform.settings.alert_webhook and now >= told.not_before:
         _tell(context, platform, told, [cause for cause in causes if cause.name not in told.events], now)
     return dg.SensorResult(
-        asset_events=shown,
+        asset_events=[_evaluation(key, late[key].since) for key in unseen],
         skip_reason=f"{len(causes)} windows failed or are overdue.",
         cursor=msgspec.json.encode(told).decode(),
     )
@@ -136,8 +137,17 @@ def _tell(
         told.events += [cause.name for cause in group]
 
 
-def _evaluation(key: str, since: datetime | None) -> dg.AssetCheckEvaluation:
-    """Freshness is shown while nothing runs for the window, too."""
+def _not_shown(instance: dg.DagsterInstance, key: str) -> bool:
+    """Whether no sensor has shown a window as overdue yet: outside of runs Dagster takes one evaluation of a
+    partition, ever. The window's next run shows it as answered.
+    """
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        FRESHNESS, limit=100, partition_filter=PartitionKeyFilter(key=key)
+    )
+    return all(record.run_id != RUNLESS_RUN_ID for record in records)
+
+
+def _evaluation(key: str, since: datetime) -> dg.AssetCheckEvaluation:
     verdict = freshness(since)
     return dg.AssetCheckEvaluation(
         FRESHNESS.asset_key,

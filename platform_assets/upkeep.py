@@ -8,7 +8,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import PRIORITY_TAG
 
-from platform_assets.dagster_history import UPKEEP_TAG, delete_empty_windows, delete_runs
+from platform_assets.dagster_history import UPKEEP_TAG, delete_checks, delete_empty_windows, delete_runs
 from platform_assets.run import Platform, our_errors
 from resources.upkeep.attempts import remove_lost
 from resources.upkeep.days import compact_running, merge_past, running_from
@@ -93,6 +93,7 @@ def _history_step(assets: Sequence[dg.AssetsDefinition]) -> dg.OpDefinition:
             {
                 "runs deleted": delete_runs(context.instance, first, datetime.now(UTC)),
                 "events of empty windows deleted": delete_empty_windows(context.instance, keys, first),
+                "results of checks deleted": delete_checks(context.instance, first),
                 "floor": first,
             }
         )

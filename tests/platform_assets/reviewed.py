@@ -1,6 +1,6 @@
 """Windows landed and clustered here, without Kafka and Spark, then published and reviewed in Dagster."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -44,12 +44,13 @@ class Reviewed:
     """A lake, an instance of Dagster, and the code location's assets and checks."""
 
     folder: Path
-    changes: dict[str, Any] = field(default_factory=dict)
+    settings_changes: dict[str, Any] = field(default_factory=dict)
+    contract_changes: dict[str, Any] = field(default_factory=dict)
     instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
 
     def __post_init__(self) -> None:
-        path = contract_file(self.folder, **CHANGES)
-        self.settings = Settings(_env_file=None, home=self.folder, contract=path, **self.changes)
+        path = contract_file(self.folder, **CHANGES, **self.contract_changes)
+        self.settings = Settings(_env_file=None, home=self.folder, contract=path, **self.settings_changes)
         self.contract: Contract = load_contract(path)
         self.lake = Lake(self.settings.lake)
         self.lake.create(datetime.now(UTC), self.settings.lateness)
@@ -110,11 +111,15 @@ class Reviewed:
         return batch
 
     def run(
-        self, window: Window, assets: Sequence[str] = ("cluster_stats", "model_review")
+        self,
+        window: Window,
+        assets: Sequence[str] = ("cluster_stats", "model_review"),
+        checks: Set[dg.AssetCheckKey] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """A run of some assets of a window and their checks, as the sensor requests it."""
+        """A run of some assets of a window and their checks, as the sensor requests it; or of some checks."""
         job = self.definitions.resolve_implicit_global_asset_job_def()
-        chosen = job.get_subset(asset_selection={dg.AssetKey(name) for name in assets})
+        keys = {dg.AssetKey(name) for name in assets}
+        chosen = job.get_subset(asset_selection=keys, asset_check_selection=checks)
         return chosen.execute_in_process(
             instance=self.instance, tags={PARTITION_TAG: window.key}, raise_on_error=False
         )
