@@ -25,6 +25,8 @@ LOOKED_AT = 100
 """So many due windows, the oldest, are asked for failed runs: the others wait behind them."""
 MOST_TRIES = 8
 """A hook that does not answer is tried so often, in about an hour; then it is left alone with what befell."""
+AT_ONCE = 5
+"""So many POSTs at one tick, which Dagster lets take a minute."""
 _FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(minutes=20)
 
@@ -121,7 +123,7 @@ def _tell(
     same: defaultdict[tuple[Event, str | None], list[_Cause]] = defaultdict(list)
     for cause in causes:
         same[cause.event, cause.error].append(cause)
-    for (event, error), group in same.items():
+    for (event, error), group in list(same.items())[:AT_ONCE]:
         oldest = group[0].window.key
         url = f"http://127.0.0.1:{settings.dagster_port}/assets/cluster_stats?partition={oldest}"
         state: State = "failed" if error else "due"

@@ -63,11 +63,10 @@ def write_drift(platform: Platform, batch: Batch) -> list[Drift]:
 
 
 def _write(platform: Platform, batch: Batch) -> list[Drift]:
-    intakes = platform.taker.ledger.intakes()
-    window = sample(platform.lake, platform.contract, batch, intakes)
-    before = published_before(platform.lake, platform.grid, batch.window)
-    previous = published_batch(platform.lake, before) if before else None
+    """Once more if the window before is answered meanwhile: its own run may have looked too early."""
+    intakes, previous = platform.taker.ledger.intakes(), _before(platform, batch)
     pinned = baseline(platform.lake)
+    window = sample(platform.lake, platform.contract, batch, intakes)
     found = []
     if previous:
         reference = sample(platform.lake, platform.contract, previous, intakes)
@@ -78,7 +77,13 @@ def _write(platform: Platform, batch: Batch) -> list[Drift]:
     platform.lake.replace_window(
         "drift", batch.window, pl.DataFrame(rows, schema=dict(TABLES["drift"].schema))
     )
-    return found
+    answered_meanwhile = _before(platform, batch) != previous
+    return _write(platform, batch) if answered_meanwhile else found
+
+
+def _before(platform: Platform, batch: Batch) -> Batch | None:
+    before = published_before(platform.lake, platform.grid, batch.window)
+    return published_batch(platform.lake, before) if before else None
 
 
 def _compare(kind: Literal["previous", "baseline"], reference: Sample, window: Sample) -> Drift:

@@ -18,7 +18,8 @@ _ROWS = {
     "window": pl.String,
     "kind": pl.String,
 }
-_PLACE = ["number", "partition", "offset"]
+_READ = ["number", "partition"]
+_PLACE = [*_READ, "offset"]
 _COUNTED = ["number", "window", "kind"]
 _RECORD, _TOO_LATE = "records", "too late"
 _SHOWN = 5
@@ -54,13 +55,14 @@ def account(lake: Lake, intakes: Intakes, window: Window) -> Account:
     letters = _landed(lake, "dead_letters", pl.col("reason"), ledger)
     rows = pl.concat([records, letters])
     spans, replayed = (_exploded(ledger, name) for name in ("spans", "replayed"))
-    read = rows.join(replayed, on="number", how="anti")
+    replays = pl.col("number").is_in(replayed["number"].unique().to_list())
+    read = rows.filter(~replays)
     offsets = int((spans["end"] - spans["start"]).sum())
     faults = [
         *_untiled(intakes, ledger),
         *_twice(rows),
         *_astray(read, spans),
-        *_not_replayed(rows.join(replayed, on="number", how="semi"), replayed),
+        *_not_replayed(rows.filter(replays), replayed),
         *_miscounted(rows, _counted(ledger), lake.floor().strftime(KEY_FORMAT)),
     ]
     return Account(
@@ -101,14 +103,23 @@ def _untiled(intakes: Intakes, ledger: pl.DataFrame) -> list[str]:
 
 
 def _twice(rows: pl.DataFrame) -> list[str]:
-    places = rows.group_by(_PLACE).len().filter(pl.col("len") > 1).sort(_PLACE)
+    unequal = rows.group_by(_READ).agg(pl.len(), pl.col("offset").n_unique().alias("places"))
+    suspects = rows.join(unequal.filter(pl.col("len") != pl.col("places")), on=_READ, how="semi")
+    places = suspects.group_by(_PLACE).len().filter(pl.col("len") > 1).sort(_PLACE)
     return [f"{_place(row)}: is {row['len']} rows" for row in places.iter_rows(named=True)]
 
 
 def _astray(read: pl.DataFrame, spans: pl.DataFrame) -> list[str]:
     """Rows outside what their intake read."""
-    inside = pl.col("offset").is_between(pl.col("start") + pl.col("missing"), pl.col("end"), closed="left")
-    rows = read.join(spans, on=["number", "partition"], how="left").filter(~inside.fill_null(value=False))
+    first, last = pl.col("start") + pl.col("missing"), pl.col("end") - 1
+    bounds = read.group_by(_READ).agg(
+        pl.col("offset").min().alias("least"), pl.col("offset").max().alias("most")
+    )
+    inside = (pl.col("least") >= first) & (pl.col("most") <= last)
+    beyond = bounds.join(spans, on=_READ, how="left").filter(~inside.fill_null(value=False))
+    rows = read.join(beyond, on=_READ).filter(
+        ~pl.col("offset").is_between(first, last).fill_null(value=False)
+    )
     return [f"{_place(row)}: lies outside its span" for row in rows.sort(_PLACE).iter_rows(named=True)]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from resources.due import Due
 from resources.intakes import Intakes
@@ -10,6 +10,7 @@ from resources.windows import Grid
 
 PATIENCE = 2
 """A window may be due for so many lengths of a window."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, order=True)
@@ -22,15 +23,11 @@ class Overdue:
 
 def overdue(due: Sequence[Due], intakes: Intakes, grid: Grid, now: datetime) -> list[Overdue]:
     """The due windows that are overdue at ``now``, oldest first."""
-    found = [Overdue(item, _since(item, intakes, grid)) for item in due]
+    clocks = {number: intakes[number].taken_at for number in {item.intake for item in due} if number}
+    found = [Overdue(item, max(grid.close(item.window), clocks.get(item.intake, _NEVER))) for item in due]
     return [item for item in found if now - item.since > patience(grid)]
 
 
 def patience(grid: Grid) -> timedelta:
     """So long a window may be due."""
     return PATIENCE * timedelta(minutes=grid.minutes)
-
-
-def _since(item: Due, intakes: Intakes, grid: Grid) -> datetime:
-    close = grid.close(item.window)
-    return close if item.takes_in else max(close, intakes[item.intake].taken_at)
