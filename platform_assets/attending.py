@@ -9,6 +9,7 @@ import dagster as dg
 from platform_assets.models import rehearse
 from platform_assets.run import Platform
 from platform_assets.spark_session import SparkConnectResource
+from resources.accounting import account
 from resources.errors import TransientError
 from resources.intake_rows import Intake
 from resources.spark import SERVER_ERRORS, stopped_answering
@@ -65,6 +66,7 @@ def _prepare(
     try:
         spark.connect()
         if close - datetime.now(UTC) >= REHEARSAL:
+            account(platform.lake, platform.taker.ledger.intakes(), window)  # a first time costs more
             rehearse(spark, platform, window)
     except TransientError as error:
         context.log.warning(str(error))

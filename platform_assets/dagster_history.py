@@ -8,7 +8,11 @@ import dagster as dg
 from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetEventTagsTable,
+    SqlEventLogStorageTable,
+)
 from sqlalchemy import Connection, delete, select
 
 from platform_assets.run import PARTITION_TAG
@@ -49,6 +53,20 @@ def delete_empty_windows(instance: dg.DagsterInstance, assets: Iterable[dg.Asset
         with connect() as connection:
             deleted = max(deleted, _delete_events(connection, keys, first))
     return deleted
+
+
+def delete_checks(instance: dg.DagsterInstance, first: str) -> int:
+    """Delete the results of the checks of windows before ``first``: they do not go with their runs.
+
+    Returns:
+        How many were deleted.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return 0
+    old = AssetCheckExecutionsTable.c.partition < first
+    with storage.index_connection() as connection:
+        return connection.execute(delete(AssetCheckExecutionsTable).where(old)).rowcount
 
 
 def _of_windows_before(instance: dg.DagsterInstance, first: str) -> list[str]:

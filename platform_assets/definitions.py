@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from platform_assets.alerts import make_alert_sensor
+from platform_assets.checks import make_window_checks
 from platform_assets.cluster_stats import make_cluster_stats
 from platform_assets.clustering_results import make_clustering_results
 from platform_assets.forking import fork_runs
 from platform_assets.kafka_batch import make_kafka_batch
+from platform_assets.model_review import make_model_review
 from platform_assets.models import make_model
 from platform_assets.partitions import make_partitions
 from platform_assets.run import Platform
@@ -36,10 +39,12 @@ def defs() -> dg.Definitions:
         *(make_model(slot, partitions) for slot in SLOTS),
         make_clustering_results(partitions),
         make_cluster_stats(partitions),
+        make_model_review(partitions),
     ]
     return dg.Definitions(
         assets=assets,
-        sensors=[make_window_sensor(assets)],
+        asset_checks=[make_window_checks(partitions)],
+        sensors=[make_window_sensor(assets), make_alert_sensor()],
         schedules=make_upkeep(assets),
         resources={
             "platform": Platform(settings, contract, lake, Taker(settings, contract, lake)),

@@ -1,14 +1,19 @@
 """``kafka_batch``: a window's records, selected from what the intakes have landed."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import dagster as dg
 
 from platform_assets.attending import attend, log_intakes
+from platform_assets.checks import ACCOUNTING, window_check
 from platform_assets.partitions import Partitions
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
+from platform_assets.verdicts import accounting
+from resources.accounting import account
 from resources.batch import select
+from resources.errors import LakeError
 from resources.intake_rows import Intake
 
 SHOWN = 50
@@ -18,12 +23,17 @@ SHOWN = 50
 def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
     """The asset ``kafka_batch``."""
 
-    @dg.asset(partitions_def=partitions.grid, kinds={"kafka", "deltalake"}, retry_policy=RETRIES)
+    @dg.asset(
+        partitions_def=partitions.grid,
+        check_specs=[window_check(ACCOUNTING, partitions.grid, blocking=True)],
+        kinds={"kafka", "deltalake"},
+        retry_policy=RETRIES,
+    )
     def kafka_batch(
         context: dg.AssetExecutionContext,
         platform: dg.ResourceParam[Platform],
         spark: SparkConnectResource,
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         """The records of one window: one per record id, the latest; late ones up to the allowed lateness."""
         attended = partial(attend, context, platform, spark)
         with window_of(context, platform, spark, wait=attended) as window:
@@ -31,7 +41,14 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
             log_intakes(context, taken)
             intakes = platform.taker.ledger.intakes()
             batch = select(platform.lake, platform.contract, platform.grid, window, intakes)
-            return dg.MaterializeResult(
+            accounted = accounting(account(platform.lake, intakes, window))
+            yield accounted.result(ACCOUNTING, dg.AssetCheckSeverity.ERROR)
+            if not accounted.passed:
+                raise LakeError(
+                    f"What was read does not add up for window {window.key}: {accounted.description}. "
+                    "Nothing is answered from it: restore the lake's tables."
+                )
+            yield dg.MaterializeResult(
                 metadata={
                     "dagster/row_count": batch.records,
                     "late": batch.late,

@@ -52,12 +52,24 @@ class Platform:
 
 
 @contextmanager
+def our_errors(platform: Platform) -> Iterator[None]:
+    """Show errors of ours as their line, not as a traceback; transient ones may be retried."""
+    try:
+        yield
+    except SiltError as error:
+        raise dg.Failure(str(error), allow_retries=isinstance(error, TransientError)) from None
+    except STORE_ERRORS as error:
+        raise dg.Failure(str(store_failed(platform.lake.uri, error))) from error
+
+
+@contextmanager
 def window_of(
     context: dg.AssetExecutionContext,
     platform: Platform,
     spark: SparkConnectResource,
     slot: int | None = None,
     wait: Callable[[Window], None] | None = None,
+    answers: bool = True,
 ) -> Iterator[Window]:
     """The window of a run: checked, begun and closed. What fails inside is noted in the window's row.
 
@@ -66,34 +78,36 @@ def window_of(
 
     Args:
         wait: what to do with a window that is still open, until it closes; None: sleep.
+        answers: whether the window lacks an answer if this fails; what follows the publication leaves the
+            window's row alone.
     """
     try:
         window = _checked(context.run.tags.get(PARTITION_TAG, ""), platform, slot)
     except WindowError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     claim(context.instance, context.run_id)
+    failing = partial(_fail, context, platform, window if answers else None)
     try:
         (wait or partial(_sleep, context, platform))(window)
         yield window
-    except TransientError as error:
-        _fail(context, platform, window, error)
     except SERVER_ERRORS as error:
         spark.drop()
-        _fail(context, platform, window, stopped_answering(platform.settings.spark_url, error))
+        failing(stopped_answering(platform.settings.spark_url, error))
     except STORE_ERRORS as error:
-        _fail(context, platform, window, store_failed(platform.lake.uri, error))
+        failing(store_failed(platform.lake.uri, error))
     except SiltError as error:
-        _fail(context, platform, window, error)
+        failing(error)
     except Exception as error:
-        _note(context, platform, window, f"{type(error).__name__}: {error}"[:1000])
+        if answers:
+            _note(context, platform, window, f"{type(error).__name__}: {error}"[:1000])
         raise
 
 
 def _fail(
-    context: dg.AssetExecutionContext, platform: Platform, window: Window, error: SiltError
+    context: dg.AssetExecutionContext, platform: Platform, window: Window | None, error: SiltError
 ) -> NoReturn:
     transient = isinstance(error, TransientError)
-    if not transient or context.retry_number == RETRIES.max_retries:
+    if window and (not transient or context.retry_number == RETRIES.max_retries):
         _note(context, platform, window, str(error))
         context.instance.add_run_tags(
             context.run_id, {FAILURE_TAG: "transient" if transient else "permanent"}

@@ -150,7 +150,13 @@ def _request(wanted: _Wanted) -> dg.RunRequest:
 
 def asset_names(window: Window) -> list[str]:
     """The assets of a window's run."""
-    return ["kafka_batch", f"model_{window.slot}", "clustering_results", "cluster_stats"]
+    return ["kafka_batch", f"model_{window.slot}", "clustering_results", "cluster_stats", "model_review"]
+
+
+def failed_runs(instance: dg.DagsterInstance, window: Window, due: str) -> Sequence[dg.RunRecord]:
+    """A window's failed runs for one reason to be due, newest first."""
+    tags = {WINDOW_TAG: window.key, DUE_TAG: due}
+    return instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_FAILED), limit=2 * MOST_FAILURES)
 
 
 def _pauses(instance: dg.DagsterInstance, wanted: _Wanted) -> bool:
@@ -158,8 +164,7 @@ def _pauses(instance: dg.DagsterInstance, wanted: _Wanted) -> bool:
 
     One whose run was killed, for the first time, does not wait.
     """
-    tags = {WINDOW_TAG: wanted.window.key, DUE_TAG: wanted.due}
-    failed = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_FAILED), limit=2 * MOST_FAILURES)
+    failed = failed_runs(instance, wanted.window, wanted.due)
     kinds = [record.dagster_run.tags.get(FAILURE_TAG) for record in failed]
     if kinds in ([], [None]):
         return False

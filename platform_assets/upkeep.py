@@ -1,7 +1,6 @@
 """Upkeep as scheduled jobs: small files become few every ten minutes, all else is done once an hour."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,11 +8,9 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import PRIORITY_TAG
 
-from platform_assets.dagster_history import UPKEEP_TAG, delete_empty_windows, delete_runs
+from platform_assets.dagster_history import UPKEEP_TAG, delete_checks, delete_empty_windows, delete_runs
 from platform_assets.liveness import claim
-from platform_assets.run import Platform
-from resources.errors import SiltError, TransientError
-from resources.lake import STORE_ERRORS, store_failed
+from platform_assets.run import Platform, our_errors
 from resources.upkeep.attempts import remove_lost
 from resources.upkeep.days import compact_running, merge_past, running_from
 from resources.upkeep.report import Report
@@ -81,7 +78,7 @@ def _step(name: str, seconds: float, work: Work) -> dg.OpDefinition:
         claim(context.instance, context.run_id)
         report = Report(platform.lake, seconds)
         try:
-            with _our_errors(platform):
+            with our_errors(platform):
                 work(platform, report)
         finally:
             _show(context, report)
@@ -99,21 +96,12 @@ def _history_step(assets: Sequence[dg.AssetsDefinition]) -> dg.OpDefinition:
             {
                 "runs deleted": delete_runs(context.instance, first, datetime.now(UTC)),
                 "events of empty windows deleted": delete_empty_windows(context.instance, keys, first),
+                "results of checks deleted": delete_checks(context.instance, first),
                 "floor": first,
             }
         )
 
     return step
-
-
-@contextmanager
-def _our_errors(platform: Platform) -> Iterator[None]:
-    try:
-        yield
-    except SiltError as error:
-        raise dg.Failure(str(error), allow_retries=isinstance(error, TransientError)) from None
-    except STORE_ERRORS as error:
-        raise dg.Failure(str(store_failed(platform.lake.uri, error))) from error
 
 
 def _show(context: dg.OpExecutionContext, report: Report) -> None:

@@ -122,6 +122,17 @@ class Intakes:
         numbers = self._landed.filter(mine)["number"]
         return self.rows["attempt"].gather(numbers - self.first).to_list()
 
+    def of_window(self, window: Window) -> pl.DataFrame:
+        """The ledger's rows of the intakes that landed records or dead letters for a window."""
+        mine = pl.col("window") == window.key
+        numbers = pl.concat([frame.filter(mine)["number"] for frame in (self._landed, self._refused)])
+        return self.rows[(numbers.unique().sort() - self.first).to_numpy()]
+
+    def read_before(self, number: int) -> Intake | None:
+        """The intake that says where this one starts: the last read of the topic, or reset, before it."""
+        earlier = range(number - 1, self.first - 1, -1)
+        return next((intake for intake in map(self.__getitem__, earlier) if intake.kind != "replay"), None)
+
     def dead_letters(self, window: Window) -> int:
         """The dead letters of a window that are still dead: no replay has landed them as records."""
         mine = pl.col("window") == window.key

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -64,6 +65,8 @@ class Settings(BaseSettings):
     broker_memory: Memory = Field("256m", description="heap of that broker")
     spark_memory: Memory = Field("1g", description="heap of that Spark server")
 
+    alert_webhook: str = Field("", description="URL that is told of failed and overdue windows, by POST")
+
     maven_mirror: str = Field("", description="root URL of a Maven mirror for Kafka's jars")
 
     @field_validator("window_minutes", mode="before")
@@ -81,6 +84,14 @@ class Settings(BaseSettings):
     def _is_connect_url(cls, value: str) -> str:
         if value and not value.startswith("sc://"):
             raise ValueError("a Spark Connect server is named sc://host:port")
+        return value
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        url = urlsplit(value)
+        if value and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ValueError("a hook is named http://host/path or https://host/path")
         return value
 
     @cached_property

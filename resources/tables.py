@@ -51,6 +51,8 @@ SECONDS = pl.Struct(
         "score": pl.Float64,
     }
 )
+NUMBERS = pl.Struct({"feature": pl.String, "values": pl.List(pl.Float64)})
+LABELS = pl.Struct({"feature": pl.String, "values": pl.List(pl.String)})
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,34 @@ TABLES: dict[str, Table] = {
             "name": pl.String,  # c1, c2, ... by order of birth
             "named": pl.Int32,  # how many names there were up to this window
         }
+    ),
+    "drift": Table(
+        {
+            **_ANSWER,
+            "reference": pl.String,  # previous (the published window before) or baseline (the pinned one)
+            "reference_window": pl.String,
+            "reference_digest": pl.String,
+            "feature": pl.String,  # null: the model as a whole
+            "psi": pl.Float64,
+            "distance": pl.Float64,  # Kolmogorov-Smirnov of numbers, Cramér's V of categories
+            "p": pl.Float64,  # of the two-sample test, after Holm's correction
+            "inertia_ratio": pl.Float64,  # of the model
+            "level": pl.String,  # none, moderate, major or unknown
+        }
+    ),
+    # at most one row, which outlives the window that it was made from
+    "baselines": Table(
+        {
+            "window": pl.String,
+            "digest": pl.String,
+            "pinned_at": TIME,
+            "records": pl.Int64,
+            "numbers": pl.List(NUMBERS),
+            "labels": pl.List(LABELS),
+            "features": pl.List(FEATURE),
+            "centres": pl.List(pl.List(pl.Float64)),
+        },
+        partition_by=[],
     ),
     "windows": Table(
         {

@@ -22,6 +22,9 @@ _MATERIALIZATIONS = f"""query($key: AssetKeyInput!, $partitions: [String!]) {{
     assetOrError(assetKey: $key) {{ ... on Asset {{ assetMaterializations(partitions: $partitions) {{
         runId metadataEntries {{ label {_VALUES} }}
     }} }} }} }}"""
+_CHECKS = """query($key: AssetKeyInput!, $check: String!, $partition: String) {
+    assetCheckExecutions(assetKey: $key, checkName: $check, partition: $partition, limit: 10) {
+        runId status evaluation { success severity description } } }"""
 _FAILURES = """query($run: ID!) { runOrError(runId: $run) { ... on Run {
     eventConnection { events { ... on ExecutionStepFailureEvent { error { message } } } } } } }"""
 _LAUNCH = """mutation($params: ExecutionParams!) { launchPipelineExecution(executionParams: $params) {
@@ -79,6 +82,11 @@ class DagsterUI:
         answer = self.ask(_MATERIALIZATIONS, key={"path": [asset]}, partitions=[window])
         return [_metadata(item) for item in answer.get("assetMaterializations", [])]
 
+    def checks(self, asset: str, check: str, window: str) -> list[dict[str, Any]]:
+        """A check's evaluations of a window, newest first."""
+        found = self.ask(_CHECKS, key={"path": [asset]}, check=check, partition=window)
+        return [item["evaluation"] for item in found if item["evaluation"]]
+
     def failures(self, run_id: str) -> list[str]:
         """The messages of a run's failed steps."""
         events = self.ask(_FAILURES, run=run_id)["eventConnection"]["events"]
@@ -99,7 +107,6 @@ class DagsterUI:
                     "repositoryName": "__repository__",
                     "pipelineName": "__ASSET_JOB",
                     "assetSelection": selection,
-                    "assetCheckSelection": [],
                 },
             },
         )

@@ -96,6 +96,11 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return {place: leaf for name, each in items for place, leaf in flat(each, f"{path}/{name}").items()}
 
 
+def compared_with(stack: Stack, window: Window) -> set[str]:
+    """The windows that a window's drift was computed against."""
+    return set(stack.lake.read_window("drift", window).collect()["reference_window"])
+
+
 def by_sensor(ui: DagsterUI, window: Window) -> list[Run]:
     return ui.runs(silt__window=window.key)
 
@@ -120,8 +125,8 @@ def test_materializations_say_what_a_person_wants_to_see(
     stack: Stack, ui: DagsterUI, sent: dict[str, list[Row]], cycle: list[Window]
 ) -> None:
     window = cycle[2]
-    until(lambda: ui.materializations("cluster_stats", window.key))  # the picture comes after the publication
-    batch, model, results, statistics = (
+    until(lambda: ui.materializations("model_review", window.key))  # it comes after the publication
+    batch, model, results, statistics, review = (
         ui.materializations(name, window.key)[0] for name in asset_names(window)
     )
     row = stack.window_row(window.key)
@@ -138,6 +143,26 @@ def test_materializations_say_what_a_person_wants_to_see(
     assert statistics["seconds from close to publication"] > 0
     assert "avgCSAT" in statistics["clusters"]
     assert "data:image/png;base64," in statistics["picture"]
+    assert review["state"] == "reviewed"
+    until(lambda: compared_with(stack, window) == {cycle[1].key})  # once that is published
+
+
+def test_the_checks_of_a_window_are_shown(
+    stack: Stack, ui: DagsterUI, sent: dict[str, list[Row]], cycle: list[Window]
+) -> None:
+    window = cycle[2]
+    model = f"model_{window.slot}"
+    until(lambda: ui.checks(model, "silhouette", window.key))
+    (accounting,) = ui.checks("kafka_batch", "accounting", window.key)
+    assert (accounting["success"], accounting["severity"]) == (True, "ERROR")
+    (enough,) = ui.checks("kafka_batch", "enough_records", window.key)
+    assert (enough["success"], enough["severity"]) == (False, "WARN")  # sixty records are few
+    assert enough["description"] == "60 records, 6 features want 420."
+    for asset, check in (("kafka_batch", "nulls"), ("cluster_stats", "freshness"), ("model_review", "drift")):
+        (found,) = ui.checks(asset, check, window.key)
+        assert found["success"], found
+    assert len(ui.checks(model, "silhouette", window.key)) == 1
+    assert stack.window_row(window.key)["error"] is None
 
 
 def test_a_late_record_makes_just_its_home_due_again(

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from platform_assets.dagster_history import UPKEEP_TAG, delete_empty_windows, delete_runs
+from platform_assets.checks import window_check
+from platform_assets.dagster_history import UPKEEP_TAG, delete_checks, delete_empty_windows, delete_runs
 from platform_assets.run import PARTITION_TAG, Platform
 from platform_assets.upkeep import make_upkeep
 from resources.contract import Contract
@@ -80,15 +81,24 @@ class World:
         assert isinstance(storage, SqliteEventLogStorage)
         return {path.stem for path in Path(storage.path_for_shard("x")).parent.glob("*-*.db")}
 
+    def checked(self) -> set[str | None]:
+        """The windows of which there is a result of the check."""
+        storage = self.instance.event_log_storage
+        return {record.partition for record in storage.get_asset_check_execution_history(A_CHECK, limit=100)}
+
 
 _PARTITIONS = dg.TimeWindowPartitionsDefinition(
     start=datetime(2020, 1, 1, tzinfo=UTC), fmt=KEY_FORMAT, cron_schedule="*/5 * * * *", end_offset=1
 )
 
 
-@dg.asset(partitions_def=_PARTITIONS)
-def an_asset() -> None:
+A_CHECK = dg.AssetCheckKey(dg.AssetKey("an_asset"), "a_check")
+
+
+@dg.asset(partitions_def=_PARTITIONS, check_specs=[window_check(A_CHECK, _PARTITIONS)])
+def an_asset() -> Iterator[dg.MaterializeResult[None]]:
     """Stands for the assets of a window."""
+    yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
 
 
 @pytest.fixture
@@ -206,6 +216,18 @@ def test_no_more_runs_than_a_bound_are_deleted_at_once(world: World, monkeypatch
     first = world.window(30).key
     assert delete_runs(world.instance, first, world.now) == 2
     assert delete_runs(world.instance, first, world.now) == 1
+
+
+def test_results_of_checks_of_windows_before_the_floor_go_too(world: World) -> None:
+    old, new = world.window(33), world.window(3)
+    for window in (old, new):
+        world.has_run(window)
+    shown = dg.AssetCheckEvaluation(A_CHECK.asset_key, A_CHECK.name, False, partition=old.step(1).key)
+    world.instance.report_runless_asset_event(shown)
+    delete_runs(world.instance, world.window(30).key, world.now)
+    assert world.checked() == {old.key, old.step(1).key, new.key}
+    assert delete_checks(world.instance, world.window(30).key) == 2
+    assert world.checked() == {new.key}
 
 
 def test_events_of_empty_windows_before_the_floor_go_too(world: World) -> None:

@@ -118,3 +118,12 @@ def test_three_windows_of_every_length_divide_an_hour(monkeypatch: pytest.Monkey
 def test_every_setting_has_its_variable() -> None:
     assert len(variables()) == len(Settings.model_fields) - 1
     assert {"SILT_HOME", "SILT_WINDOW_MINUTES", "SILT_LAKE_URI", "SILT_CONTRACT"} <= set(variables())
+
+
+@pytest.mark.parametrize("value", ["alerts.example.com", "ftp://alerts.example.com/", "http://"])
+def test_an_alert_hook_is_a_web_address(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SILT_ALERT_WEBHOOK", value)
+    with pytest.raises(SettingError, match=r"SILT_ALERT_WEBHOOK=.* is wrong: a hook is named http://"):
+        load_settings()
+    monkeypatch.setenv("SILT_ALERT_WEBHOOK", "https://alerts.example.com/silt")
+    assert load_settings().alert_webhook == "https://alerts.example.com/silt"

@@ -19,7 +19,15 @@ from tests.resources.conftest import FIRST, NOW, landed_rows, ledger_row, window
 
 DAY = FIRST.date
 HOUR = timedelta(hours=1)
-ANSWERS = ("kafka_batch", "models", "clustering_results", "cluster_stats", "cluster_events", "cluster_ids")
+ANSWERS = (
+    "kafka_batch",
+    "models",
+    "clustering_results",
+    "cluster_stats",
+    "cluster_events",
+    "cluster_ids",
+    "drift",
+)
 
 
 @pytest.fixture
