@@ -1,6 +1,7 @@
 """``kafka_batch``: a window's records, selected from what the intakes have landed."""
 
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -8,8 +9,9 @@ from platform_assets.attending import attend, log_intakes
 from platform_assets.partitions import Partitions
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
-from resources.batch import select
+from resources.batch import Batch, select
 from resources.intake_rows import Intake
+from resources.versions import pin_of
 
 SHOWN = 50
 """So many intakes of a window at most are listed in its metadata."""
@@ -30,7 +32,15 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
             taken = platform.taker.take_to(platform.grid.close(window))
             log_intakes(context, taken)
             intakes = platform.taker.ledger.intakes()
-            batch = select(platform.lake, platform.contract, platform.grid, window, intakes)
+            batch = select(
+                platform.lake,
+                platform.contract,
+                platform.grid,
+                window,
+                intakes,
+                platform.settings.model_scheme,
+                pin_of(platform.lake, platform.contract, platform.grid, window),
+            )
             return dg.MaterializeResult(
                 metadata={
                     "dagster/row_count": batch.records,
@@ -39,6 +49,7 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
                     "dead letters": batch.dead_letters,
                     "missing offsets": batch.missing,
                     "revision": batch.revision,
+                    **_model_terms(batch),
                     "last intake": batch.covered,
                     "offsets": dg.MetadataValue.md(_offsets(intakes.latest_for(window, SHOWN))),
                     "digest": batch.digest,
@@ -46,6 +57,14 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
             )
 
     return kafka_batch
+
+
+def _model_terms(batch: Batch) -> dict[str, Any]:
+    """Where the model sees more than the window, or another version assigns: what, and which."""
+    terms: dict[str, Any] = {}
+    if batch.first_source != batch.window.key:
+        terms = {"model sees windows from": batch.first_source, "records that it sees": batch.seen}
+    return terms | ({"pinned version": batch.pinned} if batch.pinned else {})
 
 
 def _offsets(intakes: list[Intake]) -> str:

@@ -210,9 +210,15 @@ class Lake:
         )
 
     def replace_window(
-        self, name: str, window: Window, frame: pl.DataFrame, digest: str | None = None
+        self,
+        name: str,
+        window: Window,
+        frame: pl.DataFrame,
+        digest: str | None = None,
+        revision: int | None = None,
     ) -> int:
-        """Replace a window's rows (only those of ``digest``, if given) in one commit; no rows delete it.
+        """Replace a window's rows (only those of a digest and a revision, if given) in one commit; no rows
+        delete it.
 
         Returns:
             The table's version that holds the new rows.
@@ -220,6 +226,8 @@ class Lake:
         predicate = _of(window)
         if digest:
             predicate += f" AND digest = '{digest}'"
+        if revision:
+            predicate += f" AND revision = {revision}"
 
         def write(table: DeltaTable) -> None:
             write_deltalake(table, frame, mode="overwrite", predicate=predicate, writer_properties=WRITER)

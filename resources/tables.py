@@ -67,6 +67,8 @@ _COUNTS: Schema = {
     "duplicates": pl.Int64,
     "dead_letters": pl.Int64,
     "missing": pl.Int64,  # offsets that retention took unread and that may have been the window's
+    "first_source": pl.String,  # the first window that the model sees; the last is its own
+    "seen": pl.Int64,  # records of all windows that the model sees
 }
 
 TABLES: dict[str, Table] = {
@@ -103,7 +105,7 @@ TABLES: dict[str, Table] = {
             "headers": pl.List(pl.Struct({"key": pl.String, "value": pl.Binary})),
         }
     ),
-    "kafka_batch": Table({**_ANSWER, **_COUNTS}),
+    "kafka_batch": Table({**_ANSWER, **_COUNTS, "pinned": pl.String}),  # the version that assigns, if pinned
     "models": Table(
         {
             **_ANSWER,
@@ -113,6 +115,7 @@ TABLES: dict[str, Table] = {
             "trainer": pl.String,
             "seed": pl.Int64,
             "k": pl.Int32,
+            "first_source": pl.String,  # the first window that it was trained on; the last is its own
             "records": pl.Int64,
             "silhouette": pl.Float64,  # squared Euclidean
             "inertia": pl.Float64,
@@ -127,6 +130,7 @@ TABLES: dict[str, Table] = {
     "clustering_results": Table(
         {
             **_ANSWER,
+            "model_version": pl.String,  # that assigned it
             "record_id": pl.String,
             "event_time": TIME,
             "cluster": pl.Int32,
@@ -137,6 +141,7 @@ TABLES: dict[str, Table] = {
     "cluster_stats": Table(
         {
             **_ANSWER,
+            "model_version": pl.String,
             "cluster": pl.Int32,
             "count": pl.Int64,
             "share": pl.Float64,
@@ -149,6 +154,8 @@ TABLES: dict[str, Table] = {
             **_ANSWER,
             "state": pl.String,  # published, empty or too-few; null: no answer yet
             **_COUNTS,
+            "model_version": pl.String,  # that assigned the records; null: none did
+            "model_digest": pl.String,  # of the selection that it was trained on
             "results_version": pl.Int64,  # Delta versions that hold this answer
             "stats_version": pl.Int64,
             "published_at": TIME,
@@ -156,5 +163,15 @@ TABLES: dict[str, Table] = {
             "attempts": pl.Int32,  # failed runs since the last answer
             "error": pl.String,
         }
+    ),
+    "pins": Table(
+        {
+            "model": pl.String,
+            "version": pl.String,  # null: unpinned
+            "digest": pl.String,  # of the selection that it was trained on
+            "pinned_at": TIME,
+            "by": pl.String,
+        },
+        partition_by=[],
     ),
 }

@@ -52,7 +52,15 @@ class HandMadeLake(Lake):
         **more: Any,
     ) -> None:
         """Write a window's row in ``windows``."""
-        row = {**_head(window, revision), "state": state, "attempts": 0, **(versions or {}), **more}
+        assigned = {"model_version": version(window, revision), "model_digest": digest(window, revision)}
+        row = {
+            **_head(window, revision),
+            **assigned,
+            "state": state,
+            "attempts": 0,
+            **(versions or {}),
+            **more,
+        }
         self._replace("windows", window, [row])
 
     def _replace(self, name: str, window: Window, rows: list[dict[str, Any]]) -> int:
@@ -62,6 +70,11 @@ class HandMadeLake(Lake):
 def digest(window: Window, revision: int) -> str:
     """What stands for the SHA-256 of a window's selection."""
     return f"{window.key}-{revision}".ljust(64, "0")
+
+
+def version(window: Window, revision: int) -> str:
+    """The version that assigned a window's records, unless another is pinned."""
+    return f"model_{window.slot}/{window.key}/r{revision}"
 
 
 def _frame(name: str, rows: list[dict[str, Any]]) -> pl.DataFrame:

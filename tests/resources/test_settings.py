@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from resources.errors import SettingError
+from resources.scheme import Scheme
 from resources.settings import Settings, load_settings, variables
 
 
@@ -118,3 +119,18 @@ def test_three_windows_of_every_length_divide_an_hour(monkeypatch: pytest.Monkey
 def test_every_setting_has_its_variable() -> None:
     assert len(variables()) == len(Settings.model_fields) - 1
     assert {"SILT_HOME", "SILT_WINDOW_MINUTES", "SILT_LAKE_URI", "SILT_CONTRACT"} <= set(variables())
+
+
+@pytest.mark.parametrize("name", ["disjoint", "cumulative", "sliding:2", "sliding:288"])
+def test_a_scheme_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("SILT_SCHEME", name)
+    assert load_settings().model_scheme == Scheme(name)
+
+
+@pytest.mark.parametrize("name", ["", "Disjoint", "sliding", "sliding:1", "sliding:289", "sliding:03"])
+def test_a_wrong_scheme_says_which_there_are(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("SILT_SCHEME", name)
+    with pytest.raises(
+        SettingError, match=r"SILT_SCHEME='.*' is wrong: the schemes are disjoint, cumulative"
+    ):
+        load_settings()
