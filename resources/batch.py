@@ -103,7 +103,8 @@ def select(
     sources = [window]
     if kept.height and scheme.before(window.slot):
         sources = scheme.sources(window, lake.floor())
-    seen = pl.concat([*(_kept(lake, source, intakes) for source in sources[:-1]), kept])
+    earlier = [latest(lake, source, intakes, intakes.last).select(_SELECTED) for source in sources[:-1]]
+    seen = pl.concat([*pl.collect_all(earlier), kept])
     reached = intakes.first_to_reach(grid.close(window), datetime.now(UTC)) or intakes.last
     terms = contract.version if scheme == DISJOINT else f"{contract.version}\n{scheme.name}"
     digest = _digest(seen, intakes, intakes[reached].topic_id, terms)
@@ -138,13 +139,14 @@ def landed(lake: Lake, window: Window, intakes: Intakes, covered: int) -> pl.Laz
     return lake.read_window("records", window).filter(~pl.col("too_late") & pl.col("attempt").is_in(attempts))
 
 
+def latest(lake: Lake, window: Window, intakes: Intakes, covered: int) -> pl.LazyFrame:
+    """A window's records, one per record id, in order of event time, Kafka partition, offset, intake."""
+    return _latest(landed(lake, window, intakes, covered))
+
+
 def selected(lake: Lake, batch: Batch, intakes: Intakes) -> pl.LazyFrame:
-    """A batch's records, one per record id, in order of event time, Kafka partition, offset, intake."""
-    return _latest(landed(lake, batch.window, intakes, batch.covered))
-
-
-def _kept(lake: Lake, window: Window, intakes: Intakes) -> pl.DataFrame:
-    return _latest(landed(lake, window, intakes, intakes.last).select(_SELECTED)).collect()
+    """A batch's records, as :func:`latest` gives them."""
+    return latest(lake, batch.window, intakes, batch.covered)
 
 
 def _latest(rows: pl.LazyFrame) -> pl.LazyFrame:

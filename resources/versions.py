@@ -144,7 +144,7 @@ def pin(lake: Lake, contract: Contract, version: Version, by: str) -> None:
         VersionError: it is not there, or cannot assign.
     """
     stored = read_version(lake, version)
-    _check(stored, contract)
+    check_assigns(stored, contract)
     _enter(lake, version.model, by, version=str(version), digest=stored.digest)
 
 
@@ -166,21 +166,27 @@ def pin_of(lake: Lake, contract: Contract, grid: Grid, window: Window) -> Pin | 
     """
     found = pins(lake, grid).get(f"model_{window.slot}")
     if found:
-        _check(read_version(lake, found.version), contract)
+        check_assigns(read_version(lake, found.version), contract)
     return found
 
 
-def _check(stored: Stored, contract: Contract) -> None:
-    if not stored.model:
+def check_assigns(stored: Stored, contract: Contract) -> ClusterModel:
+    """The model of a version, if it can assign records under the present contract.
+
+    Raises:
+        VersionError: it cannot.
+    """
+    model, version = stored.model, stored.version
+    if not model:
         raise VersionError(
-            f"{stored.version} cannot assign records: it was trained on too few ({stored.row['state']}). "
-            "Choose another version."
+            f"{version} cannot assign records: its state is {stored.row['state']}. Choose another version."
         )
-    for feature in stored.model.features:
+    for feature in model.features:
         kind = "number" if feature.kind == "number" else "string"
         if contract.fields.get(feature.name) != kind:
             raise VersionError(
-                f"{stored.version} cannot assign records: the contract has no {kind} field "
-                f"{feature.name!r}, which is a feature of it. Pin another version, or none "
-                f"(`silt models unpin {stored.version.model}`), or set the contract back."
+                f"{version} cannot assign records: its feature {feature.name!r} is no {kind} field of the "
+                "contract any more. Choose another version, or set the contract back; if it is pinned, "
+                f"`silt models unpin {version.model}` takes the pin away."
             )
+    return model

@@ -39,7 +39,8 @@ def _but_assigning(lake: Lake) -> str:
     """Spare the models that are pinned, and those that assigned what a kept window shows."""
     of_window = pl.col("model_version").str.split("/").list.get(1)
     floor = lake.floor().strftime(KEY_FORMAT)
-    shown = lake.read("windows", ["model_version", "model_digest"]).filter(of_window < floor)
+    rows = lake.read("windows", ["window", "model_version", "model_digest"])
+    shown = rows.filter(pl.col("window") >= floor, of_window < floor)
     spared = {*shown["model_digest"], *newest_pins(lake)["digest"]}
     listed = ", ".join(f"'{digest}'" for digest in sorted(spared))
     return f" AND digest NOT IN ({listed})" if spared else ""
