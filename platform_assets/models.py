@@ -111,7 +111,8 @@ def read_model(platform: Platform, batch: Batch) -> Stored | None:
     if not batch.records:
         return None
     if batch.pinned:
-        return read_version(platform.lake, Version.parse(batch.pinned, platform.grid))
+        version = Version.parse(batch.pinned, platform.grid)
+        return read_version(platform.lake, version, batch.pinned_digest)
     rows = platform.lake.read_window("models", batch.window).filter(pl.col("digest") == batch.digest)
     found = rows.sort("revision").collect().to_dicts()
     if not found:

@@ -33,7 +33,8 @@ class Batch:
         missing: offsets that the broker's retention took unread, and that may have been the window's.
         first_source: the key of the first window that the model sees; the last is its own.
         seen: records of all windows that the model sees.
-        pinned: the version that assigns the records; None: the model that is trained on this batch.
+        pinned: the version that assigns the records, and its digest (``pinned_digest``); None: the model that
+            is trained on this batch.
     """
 
     window: Window
@@ -49,6 +50,7 @@ class Batch:
     first_source: str
     seen: int
     pinned: str | None = None
+    pinned_digest: str | None = None
 
     def answer(self) -> dict[str, object]:
         """The columns that every row of an answer made from this batch carries."""
@@ -73,6 +75,10 @@ class Batch:
             "first_source": self.first_source,
             "seen": self.seen,
         }
+
+    def pin(self) -> dict[str, object]:
+        """The pin, as ``kafka_batch`` keeps it."""
+        return {"pinned": self.pinned, "pinned_digest": self.pinned_digest}
 
     def sources(self, grid: Grid) -> list[Window]:
         """The windows that the model sees, oldest first."""
@@ -126,8 +132,9 @@ def select(
         first_source=sources[0].key,
         seen=seen.height,
         pinned=str(pin.version) if pin else None,
+        pinned_digest=pin.digest if pin else None,
     )
-    values = batch.answer() | batch.counts() | {"pinned": batch.pinned}
+    values = batch.answer() | batch.counts() | batch.pin()
     row = pl.DataFrame([values], schema=dict(TABLES["kafka_batch"].schema))
     lake.replace_window("kafka_batch", window, row)
     return batch

@@ -105,7 +105,14 @@ TABLES: dict[str, Table] = {
             "headers": pl.List(pl.Struct({"key": pl.String, "value": pl.Binary})),
         }
     ),
-    "kafka_batch": Table({**_ANSWER, **_COUNTS, "pinned": pl.String}),  # the version that assigns, if pinned
+    "kafka_batch": Table(
+        {
+            **_ANSWER,
+            **_COUNTS,
+            "pinned": pl.String,  # the version that assigns, if one is pinned
+            "pinned_digest": pl.String,
+        }
+    ),
     "models": Table(
         {
             **_ANSWER,

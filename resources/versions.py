@@ -93,13 +93,17 @@ def all_versions(lake: Lake, grid: Grid) -> list[Stored]:
     return _versions(lake, lake.read("models"), lake.read("windows"), grid)
 
 
-def read_version(lake: Lake, version: Version) -> Stored:
+def read_version(lake: Lake, version: Version, digest: str | None = None) -> Stored:
     """The stored model of a version.
+
+    Args:
+        digest: of the selection that it was trained on, where that is known.
 
     Raises:
         VersionError: the lake has none.
     """
     rows, answers = (lake.read_window(name, version.window).collect() for name in ("models", "windows"))
+    rows = rows.filter(pl.lit(digest is None) | (pl.col("digest") == digest))
     for stored in _versions(lake, rows, answers, Grid(version.window.minutes)):
         if stored.version == version:
             return stored
@@ -111,7 +115,8 @@ def _versions(lake: Lake, rows: pl.DataFrame, answers: pl.DataFrame, grid: Grid)
     joined = rows.join(shown, on="window", how="left", suffix="_shown")
     kept_alone = pl.col("window") < grid.home(lake.floor()).key  # retention left it for what it assigned
     answered = joined.filter(kept_alone | (pl.col("revision") <= pl.col("revision_shown")))
-    of_answer = (pl.col("digest") == pl.col("digest_shown")).fill_null(value=False)
+    same = (pl.col(name) == pl.col(f"{name}_shown") for name in ("revision", "digest"))
+    of_answer = pl.all_horizontal(same).fill_null(value=False)
     ordered = answered.sort("window", "revision", of_answer, "trained_at", descending=True)
     first = ordered.unique(["window", "revision"], keep="first", maintain_order=True)
     return [
@@ -166,7 +171,7 @@ def pin_of(lake: Lake, contract: Contract, grid: Grid, window: Window) -> Pin | 
     """
     found = pins(lake, grid).get(f"model_{window.slot}")
     if found:
-        check_assigns(read_version(lake, found.version), contract)
+        check_assigns(read_version(lake, found.version, found.digest), contract)
     return found
 
 

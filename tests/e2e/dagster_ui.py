@@ -106,10 +106,10 @@ class DagsterUI:
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
 
-    def backfill(self, assets: Sequence[str], window: str) -> list[Run]:
-        """Backfill a window of some assets, to the end; its runs."""
+    def backfill(self, assets: Sequence[str], *windows: str) -> list[Run]:
+        """Backfill windows of some assets, to the end; its runs."""
         selection = [{"path": [asset]} for asset in assets]
-        answer = self.ask(_BACKFILL, params={"partitionNames": [window], "assetSelection": selection})
+        answer = self.ask(_BACKFILL, params={"partitionNames": windows, "assetSelection": selection})
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
         backfill = answer["backfillId"]
         until(

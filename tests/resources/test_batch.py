@@ -444,5 +444,5 @@ def test_work_on_a_batch_that_another_run_replaced_is_refused(lake: Lake, contra
 
 def test_every_row_of_a_batch_has_the_columns_of_its_table(lake: Lake, contract: Contract) -> None:
     batch = select_first(lake, contract, [land(lake, 1, [(0, 0)])])
-    assert set(batch.answer() | batch.counts()) | {"pinned"} == set(lake.read("kafka_batch").columns)
+    assert set(batch.answer() | batch.counts() | batch.pin()) == set(lake.read("kafka_batch").columns)
     assert isinstance(lake.read("kafka_batch").schema["digest"], pl.String)

@@ -79,6 +79,7 @@ def test_of_several_models_of_a_revision_the_one_that_was_published_counts(lake:
     publish_model(lake, FIRST, 2, trained=9)
     store_model(lake, FIRST.step(3), digest="killed", trained=1)
     assert read_version(lake, Version(FIRST, 1)).digest == "a run that lost"  # nothing else is known any more
+    assert read_version(lake, Version(FIRST, 1), "published").digest == "published"
 
 
 # ---- pins ----
