@@ -19,7 +19,7 @@ from resources.errors import LakeError
 from resources.scheme import DISJOINT, Scheme
 from resources.spark import SMALL, selected_records, suit_size
 from resources.tables import TABLES
-from resources.versions import Stored, Version, read_version
+from resources.versions import Stored, Version, newest_pins, read_version
 from resources.windows import Window
 
 
@@ -90,6 +90,7 @@ def rehearse(spark: SparkConnectResource, platform: Platform, window: Window) ->
     What a first time costs, here and on the server, is paid before the close.
     """
     session, intakes = spark.spark_session, platform.taker.ledger.intakes()
+    newest_pins(platform.lake)
     if not intakes.attempts_with(window, intakes.last):
         return
     suit_size(session, SMALL)

@@ -86,14 +86,15 @@ class Lake:
             raise LakeError(
                 f"The lake {self.uri} cannot be written: {_line(error)}. Set SILT_LAKE_URI or SILT_HOME."
             ) from None
-        self._check_ledger()
+        for name, table in TABLES.items():
+            self._check_columns(name, table)
 
-    def _check_ledger(self) -> None:
-        stored = pl.scan_delta(self.table("ledger")).collect_schema()
-        if any(stored.get(column) != kind for column, kind in TABLES["ledger"].schema.items()):
+    def _check_columns(self, name: str, table: Table) -> None:
+        stored = schema_of(self.table(name))
+        if any(stored.get(column) != kind for column, kind in table.schema.items()):
             raise LakeError(
-                f"The lake {self.uri} was made by an older Silt, whose ledger this one does not know: choose "
-                "another SILT_HOME or SILT_LAKE_URI; the topic is taken in again."
+                f"The lake {self.uri} was made by an older Silt, whose table {name} this one does not know: "
+                "choose another SILT_HOME or SILT_LAKE_URI; the topic is taken in again."
             )
 
     def _create(self, name: str, table: Table, floor: date) -> None:

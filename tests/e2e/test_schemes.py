@@ -1,14 +1,13 @@
 """Schemes and pins on a stack of their own, with windows of a minute: live, late, again, and pinned."""
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from platform_assets.run import PARTITION_TAG
 from resources.cluster_model import ClusterModel
 from resources.windows import SLOTS, Window
 from tests.e2e.dagster_ui import DagsterUI
@@ -41,8 +40,7 @@ def lived(stack: Stack) -> list[Window]:
     windows = [first.step(count) for count in range(len(SLOTS) + 1)]
     with stack.running("simulate", "--rate", "5", "--late", "0"):
         stack.wait_published([window.key for window in windows], seconds=600)
-        time.sleep((windows[-1].step(4).end - datetime.now(UTC)).total_seconds())
-    stack.wait_published([windows[-1].step(4).key])
+        stack.wait_published([window.step(len(SLOTS)).key for window in windows], seconds=300)
     assert {stack.window_row(window.key)["revision"] for window in windows} == {1}
     return windows
 
@@ -93,8 +91,18 @@ def test_a_backfill_gives_the_models_of_the_live_run(
     models = [model(stack, window) for window in lived]
     answers = [answer(stack, window) for window in lived]
     published = [stack.window_row(window.key)["published_at"] for window in lived]
-    runs = ui.backfill(ASSETS, *(window.key for window in lived))
+    revisions = stack.lake.read("windows", ["window", "revision"]).sort("window")
+    keys = [window.key for window in lived]
+    runs = ui.backfill(ASSETS, *keys)
     assert {run.status for run in runs} == {"SUCCESS"}
+    backfilled = {run.tags[PARTITION_TAG] for run in runs}
+    assert set(keys) <= backfilled <= {*keys, *(lived[-1].step(count).key for count in (1, 2, 3))}
+    assert (
+        stack.lake.read("windows", ["window", "revision"])
+        .sort("window")
+        .head(len(revisions))
+        .equals(revisions)
+    )
     for window, before, was, at in zip(lived, models, answers, published, strict=True):
         assert stack.window_row(window.key)["published_at"] > at
         assert model(stack, window) == before  # centres to the bit

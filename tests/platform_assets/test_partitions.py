@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._serdes import deserialize_value, serialize_value
 
+from platform_assets.definitions import defs
 from platform_assets.partitions import MAPPING, Partitions, make_partitions, source_mapping
 from resources.scheme import DISJOINT, Scheme
 from resources.windows import SLOTS, Grid, Window
@@ -159,3 +161,24 @@ def test_what_dagsters_own_processes_get_holds_every_window_that_a_model_sees(
 
 def test_disjoint_models_depend_on_the_batch_of_their_window_alone(partitions: Partitions) -> None:
     assert all(source_mapping(DISJOINT, slot, partitions) is MAPPING for slot in SLOTS)
+
+
+def test_the_asset_graph_knows_what_each_model_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: Scheme
+) -> None:
+    monkeypatch.setenv("SILT_HOME", str(tmp_path))
+    monkeypatch.setenv("SILT_SCHEME", scheme.name)
+    monkeypatch.setattr("platform_assets.definitions.fork_runs", lambda: None)  # this process goes on
+    graph = defs().get_repository_def().asset_graph
+    floor = graph.get(dg.AssetKey("kafka_batch")).partitions_def.start  # type: ignore[union-attr]
+    day = list(Grid(5).between(Grid(5).home(floor), Grid(5).home(floor).step(287)))
+    with partition_loading_context(effective_dt=datetime.now(UTC)):
+        for window in (*day[:6], *day[-6:]):
+            model = dg.AssetKey(f"model_{window.slot}")
+            parents = graph.get_parents_partitions(model, window.key).parent_partitions
+            batches = {("kafka_batch", source.key) for source in scheme.sources(window, floor)}
+            assert {(each.asset_key.to_user_string(), each.partition_key) for each in parents} == batches
+            results = graph.get_parents_partitions(dg.AssetKey("clustering_results"), window.key)
+            assert {(each.asset_key, each.partition_key) for each in results.parent_partitions} == {
+                (model, window.key)
+            }
