@@ -1,6 +1,7 @@
 """``silt models``: every model that was trained, how two differ, and which version assigns records."""
 
 import getpass
+import os
 from typing import Any
 
 import click
@@ -13,15 +14,7 @@ from resources.lake import Lake
 from resources.ledger import Ledger
 from resources.model_diff import Difference, difference, plain_centres
 from resources.settings import Settings, load_settings
-from resources.versions import (
-    Stored,
-    Version,
-    all_versions,
-    pin,
-    pins,
-    read_version,
-    unpin,
-)
+from resources.versions import Stored, Version, all_versions, pin, pins, read_version, unpin
 from resources.windows import SLOTS
 
 _WIDE = 200
@@ -76,7 +69,7 @@ def pin_it(version: str) -> None:
     """Have VERSION assign the records of its model's windows from their next run on, until it is unpinned."""
     settings, lake = _opened()
     chosen = Version.parse(version, settings.grid)
-    pin(lake, load_contract(settings.contract), chosen, getpass.getuser())
+    pin(lake, load_contract(settings.contract), chosen, _person())
     click.echo(f"{chosen} assigns the records of {chosen.model}'s windows from their next run on.")
 
 
@@ -87,7 +80,7 @@ def unpin_it(model: str) -> None:
     settings, lake = _opened()
     if model not in pins(lake, settings.grid):
         raise VersionError(f"No version of {model} is pinned.")
-    unpin(lake, model, getpass.getuser())
+    unpin(lake, model, _person())
     click.echo(f"Each window's own {model} assigns its records from the next run on.")
 
 
@@ -112,6 +105,13 @@ def _opened() -> tuple[Settings, Lake]:
     return settings, Lake(settings.lake)
 
 
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container a user may have no name
+        return str(os.getuid())
+
+
 def _line(stored: Stored) -> list[str]:
     names = ("state", "k", "silhouette", "inertia", "records", "trained_at")
     return [str(stored.version), *(_shown(stored.row[name]) for name in names)]
@@ -126,7 +126,7 @@ def _centres(stored: Stored) -> Table:
 
 
 def _pairs(found: Difference) -> Table:
-    """A column per pair of clusters that correspond, and per cluster that has none."""
+    """A row per pair of clusters that correspond, and per cluster that has no other."""
     of_older, of_newer = dict(found.pairs), {newer: older for older, newer in found.pairs}
     rows: list[tuple[int | None, int | None]] = [
         *((older, of_older.get(older)) for older in range(len(found.shared))),

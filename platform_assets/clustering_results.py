@@ -49,6 +49,7 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
                     "sizes": results["cluster"].value_counts().sort("cluster")["count"].to_list(),
                     "mean distance": results.select(pl.col("distance").mean()).item(),
                     "revision": batch.revision,
+                    "model version": str(stored.version) if stored else None,
                 }
             )
 

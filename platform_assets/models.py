@@ -90,7 +90,7 @@ def rehearse(spark: SparkConnectResource, platform: Platform, window: Window) ->
     What a first time costs, here and on the server, is paid before the close.
     """
     session, intakes = spark.spark_session, platform.taker.ledger.intakes()
-    newest_pins(platform.lake)
+    newest_pins(platform.lake)  # opens the table
     if not intakes.attempts_with(window, intakes.last):
         return
     suit_size(session, SMALL)

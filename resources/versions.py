@@ -103,7 +103,8 @@ def read_version(lake: Lake, version: Version, digest: str | None = None) -> Sto
         VersionError: the lake has none.
     """
     rows, answers = (lake.read_window(name, version.window).collect() for name in ("models", "windows"))
-    rows = rows.filter(pl.lit(digest is None) | (pl.col("digest") == digest))
+    if digest:
+        rows = rows.filter(pl.col("digest") == digest)
     for stored in _versions(lake, rows, answers, Grid(version.window.minutes)):
         if stored.version == version:
             return stored
