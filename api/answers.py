@@ -148,7 +148,8 @@ class Answers:
         return {cluster: {"clusterId": id_, "clusterName": name} for cluster, id_, name in rows.iter_rows()}
 
     def _read_model(self, answer: Answer) -> schemas.Model:
-        row = self._models.rows(self._models.snapshot(), answer).collect().row(0, named=True)
+        rows = self._models.rows(self._models.snapshot(), answer.model_row)  # alike: of several revisions
+        row = rows.sort("revision").collect().row(-1, named=True)
         return schemas.Model(
             model=answer.model,
             window=answer.window,

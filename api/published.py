@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import polars as pl
@@ -14,7 +14,8 @@ from resources.lake import Lake
 from resources.windows import KEY_FORMAT
 
 _SHOWN = (
-    "window", "slot", "revision", "digest", "state", "attempts", "results_version", "stats_version",
+    "window", "slot", "digest", "state", "attempts",
+    "model_version", "model_digest", "results_version", "stats_version",
 )  # fmt: skip
 
 
@@ -24,10 +25,12 @@ class Answer:
 
     window: str
     slot: int
-    revision: int | None
     digest: str | None
     state: str | None
     attempts: int | None
+    model_version: str
+    """The version that assigned the records, as in ``model_2/2026-11-24T0505Z/r1``; null unless published."""
+    model_digest: str
     results_version: int | None
     stats_version: int | None
 
@@ -42,9 +45,9 @@ class Answer:
         return MODELS[self.slot - 1]
 
     @property
-    def model_version(self) -> str:
-        """The name of this answer's model, as in ``model_2/2026-11-24T0505Z/r1``."""
-        return f"{self.model}/{self.window}/r{self.revision}"
+    def model_row(self) -> "Answer":
+        """Where the version that assigned the records is in the table ``models``."""
+        return replace(self, window=self.model_version.split("/")[1], digest=self.model_digest)
 
 
 @dataclass(frozen=True, eq=False)

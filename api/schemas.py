@@ -15,7 +15,11 @@ _Window = Annotated[
     str, Meta(description="the window's key: its start in UTC", examples=["2026-11-24T0505Z"])
 ]
 _ModelVersion = Annotated[
-    str, Meta(description="model, window and revision", examples=["model_2/2026-11-24T0505Z/r1"])
+    str,
+    Meta(
+        description="the version that assigned: model, the window that it was trained for, revision",
+        examples=["model_2/2026-11-24T0505Z/r1"],
+    ),
 ]
 _Cluster = Annotated[int, Meta(ge=0, description="number of the cluster in its model", examples=[1])]
 

@@ -45,6 +45,10 @@ class Plan:
             "digest": self.digest(window),
         }
 
+    def version(self, window: Window) -> str:
+        """The version that assigned a window's records."""
+        return f"model_{window.slot}/{window.key}/r1"
+
 
 def ledger(plan: Plan, windows: Sequence[tuple[int, Window]]) -> pl.DataFrame:
     """The intakes of windows, given with their places from 0; each intake lands a part of one window."""
@@ -131,7 +135,9 @@ def _value(kind: str, place: pl.Expr) -> pl.Expr:
 
 def results(plan: Plan, landed: pl.DataFrame, windows: Sequence[tuple[int, Window]]) -> pl.DataFrame:
     """A cluster for each of the windows' landed records, by window and id."""
-    heads = pl.DataFrame([plan.head(window) for _, window in windows])
+    heads = pl.DataFrame(
+        [plan.head(window) | {"model_version": plan.version(window)} for _, window in windows]
+    )
     features = json.dumps(dict.fromkeys(plan.contract.features, LABELS[0]))
     rows = landed.select("window", "record_id", "event_time").join(heads, on="window")
     return _typed(
@@ -153,15 +159,15 @@ def answers(
     }
     for place, window in windows:
         head = plan.head(window)
-        counts = _counts(plan, place)
+        counts = _counts(plan, place, window)
         rows["kafka_batch"].append({**head, **counts})
         rows["models"].append({**head, **_model(plan, window)})
-        rows["cluster_stats"] += [{**head, **_cluster(plan, number)} for number in range(len(SHARES))]
+        rows["cluster_stats"] += [{**head, **_cluster(plan, window, number)} for number in range(len(SHARES))]
         rows["windows"].append({**head, **counts, **_publication(plan, window, versions)})
     return {name: _frame(name, items) for name, items in rows.items()}
 
 
-def _counts(plan: Plan, place: int) -> dict[str, object]:
+def _counts(plan: Plan, place: int, window: Window) -> dict[str, object]:
     return {
         "covered": (place + 1) * plan.intakes,
         "contract_version": plan.contract.version,
@@ -170,6 +176,8 @@ def _counts(plan: Plan, place: int) -> dict[str, object]:
         "duplicates": 0,
         "dead_letters": 0,
         "missing": 0,
+        "first_source": window.key,
+        "seen": plan.records,
     }
 
 
@@ -181,6 +189,7 @@ def _model(plan: Plan, window: Window) -> dict[str, object]:
         "contract_version": plan.contract.version,
         "trainer": plan.contract.trainer,
         "seed": plan.contract.seed,
+        "first_source": window.key,
         "k": len(SHARES),
         "records": plan.records,
         "silhouette": 0.5,
@@ -194,9 +203,10 @@ def _model(plan: Plan, window: Window) -> dict[str, object]:
     }
 
 
-def _cluster(plan: Plan, number: int) -> dict[str, object]:
+def _cluster(plan: Plan, window: Window, number: int) -> dict[str, object]:
     averages = json.dumps(dict.fromkeys(plan.contract.statistics, 4.25))
     return {
+        "model_version": plan.version(window),
         "cluster": number,
         "count": int(plan.records * SHARES[number]),
         "share": SHARES[number],
@@ -209,6 +219,8 @@ def _publication(plan: Plan, window: Window, versions: Mapping[str, int]) -> dic
     close = plan.settings.grid.close(window)
     return {
         "state": "published",
+        "model_version": plan.version(window),
+        "model_digest": plan.digest(window),
         "results_version": versions["clustering_results"],
         "stats_version": versions["cluster_stats"],
         "published_at": close + timedelta(seconds=1),

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from resources.contract import load_contract
-from resources.due import covered_intakes, due_windows
+from resources.due import covered_intakes, due_windows, first_sources
 from resources.errors import SiltError
 from resources.intake import Taker
 from resources.intakes import Intakes
@@ -69,7 +69,7 @@ def _show_gaps(console: Console, settings: Settings, lake: Lake, intakes: Intake
 
 def _show_windows(console: Console, settings: Settings, lake: Lake, intakes: Intakes) -> None:
     now, floor, rows = datetime.now(UTC), lake.floor(), window_rows(lake)
-    due = due_windows(intakes, covered_intakes(lake), settings.grid, floor, now)
+    due = due_windows(intakes, covered_intakes(lake), settings.grid, floor, now, first_sources(lake))
     states = window_states(intakes, rows, due, settings.grid, floor, now)
     counts = Counter(states.values())
     console.print("\nwindows: " + ", ".join(f"{counts[state]} {state}" for state in STATES), style="bold")

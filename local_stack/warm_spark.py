@@ -29,7 +29,7 @@ def warm(spark: SparkSession) -> None:
     with tempfile.TemporaryDirectory(prefix="silt-warm-") as folder:
         file = Path(folder) / "records.parquet"
         _records().write_parquet(file)
-        _train(selected_records(spark, CONTRACT, "window", [str(file)], ["attempt"]))
+        _train(selected_records(spark, CONTRACT, ["window"], [str(file)], ["attempt"]))
 
 
 def _records() -> pl.DataFrame:

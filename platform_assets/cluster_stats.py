@@ -6,12 +6,12 @@ import dagster as dg
 import msgspec
 import polars as pl
 
-from platform_assets.models import read_model
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.pictures import sizes_picture
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.statistics import ClusterStatistics, cluster_statistics
+from resources.assigning import assigning_model
 from resources.batch import Batch, selected
 from resources.errors import LakeError
 from resources.publication import publish
@@ -35,17 +35,18 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
         """Count, share, averages and details per feature of each cluster. Publishes the window."""
         with window_of(context, platform, spark) as window:
             batch = platform.batch(window)
-            model = read_model(platform, batch)
-            statistics = []
-            if model:
+            stored = assigning_model(platform.lake, platform.grid, batch)
+            statistics, rows = [], []
+            if stored:
                 statistics = cluster_statistics(_assigned(platform, batch), platform.contract)
+                rows = [_row(cluster, batch, str(stored.version)) for cluster in statistics]
             platform.check_current(batch)
-            rows = [_row(cluster, batch) for cluster in statistics]
             frame = pl.DataFrame(rows, schema=dict(TABLES["cluster_stats"].schema))
             stats_version = platform.lake.replace_window("cluster_stats", window, frame)
             results_version = platform.lake.table("clustering_results").version()
-            state = "published" if model else "too-few" if batch.records else "empty"
-            seconds = publish(platform.lake, platform.grid, batch, state, (results_version, stats_version))
+            state = "published" if stored else "too-few" if batch.records else "empty"
+            versions = (results_version, stats_version)
+            seconds = publish(platform.lake, platform.grid, batch, state, versions, stored)
             return dg.MaterializeResult(metadata=_metadata(statistics, batch, state, seconds))
 
     return cluster_stats
@@ -72,9 +73,10 @@ def _assigned(platform: Platform, batch: Batch) -> pl.LazyFrame:
     return records.join(results.lazy(), on="record_id", maintain_order="left")
 
 
-def _row(cluster: ClusterStatistics, batch: Batch) -> dict[str, object]:
+def _row(cluster: ClusterStatistics, batch: Batch, model_version: str) -> dict[str, object]:
     return {
         **batch.answer(),
+        "model_version": model_version,
         "cluster": cluster.cluster,
         "count": cluster.count,
         "share": cluster.count / batch.records,

@@ -5,11 +5,12 @@ import polars as pl
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
-from platform_assets.models import batch_records, read_model
+from platform_assets.models import batch_records
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.assign import assigned
+from resources.assigning import assigning_model
 from resources.batch import Batch
 from resources.contract import Contract
 from resources.errors import LakeError
@@ -35,11 +36,12 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
         """Every record of the window with its cluster and the distance to its centre."""
         with window_of(context, platform, spark) as window:
             batch = platform.batch(window)
-            model = read_model(platform, batch)
+            stored = assigning_model(platform.lake, platform.grid, batch)
             results = pl.DataFrame(schema=dict(TABLES["clustering_results"].schema))
-            if model:
+            if stored and (model := stored.model):
                 records = batch_records(spark, platform, batch)
-                results = _results(assigned(records, platform.contract, model), platform.contract, batch)
+                frame = assigned(records, platform.contract, model)
+                results = _results(frame, platform.contract, batch, str(stored.version))
             platform.check_current(batch)
             platform.lake.replace_window("clustering_results", window, results)
             return dg.MaterializeResult(
@@ -48,13 +50,14 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
                     "sizes": results["cluster"].value_counts().sort("cluster")["count"].to_list(),
                     "mean distance": results.select(pl.col("distance").mean()).item(),
                     "revision": batch.revision,
+                    "model version": str(stored.version) if stored else None,
                 }
             )
 
     return clustering_results
 
 
-def _results(frame: DataFrame, contract: Contract, batch: Batch) -> pl.DataFrame:
+def _results(frame: DataFrame, contract: Contract, batch: Batch, model_version: str) -> pl.DataFrame:
     features = sf.struct(*(sf.col(column(contract, name)).alias(name) for name in contract.features))
     rows = frame.select(
         "record_id",
@@ -70,6 +73,7 @@ def _results(frame: DataFrame, contract: Contract, batch: Batch) -> pl.DataFrame
             f"{batch.records}: materialize the window again; if it stays so, the lake is damaged."
         )
     schema = TABLES["clustering_results"].schema
-    answer = [pl.lit(value).alias(name) for name, value in batch.answer().items()]
+    values = batch.answer() | {"model_version": model_version}
+    answer = [pl.lit(value).alias(name) for name, value in values.items()]
     typed = [pl.col(name).cast(kind) for name, kind in schema.items()]
     return results.with_columns(answer).select(typed).sort("record_id")

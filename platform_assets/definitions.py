@@ -36,7 +36,7 @@ def defs() -> dg.Definitions:
     partitions = make_partitions(lake.floor(), settings.window_minutes)
     assets = [
         make_kafka_batch(partitions),
-        *(make_model(slot, partitions) for slot in SLOTS),
+        *(make_model(slot, partitions, settings.model_scheme) for slot in SLOTS),
         make_clustering_results(partitions),
         make_cluster_stats(partitions),
         make_model_review(partitions),

@@ -66,10 +66,10 @@ def _write(platform: Platform, batch: Batch) -> list[Drift]:
     """Once more if the window before is answered meanwhile: its own run may have looked too early."""
     intakes, previous = platform.taker.ledger.intakes(), _before(platform, batch)
     pinned = baseline(platform.lake)
-    window = sample(platform.lake, platform.contract, batch, intakes)
+    window = sample(platform.lake, platform.contract, platform.grid, batch, intakes)
     found = []
     if previous:
-        reference = sample(platform.lake, platform.contract, previous, intakes)
+        reference = sample(platform.lake, platform.contract, platform.grid, previous, intakes)
         found.append(_compare("previous", reference, window))
     if pinned and pinned.window != window.window:
         found.append(_compare("baseline", pinned, window))

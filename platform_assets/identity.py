@@ -5,22 +5,20 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from platform_assets.training.identity import Event, Labels, transition
-from resources.batch import Batch, selected
+from resources.assigning import assigning_model
+from resources.batch import Batch
 from resources.cluster_model import ClusterModel
-from resources.contract import column_of
-from resources.errors import TransientError
+from resources.errors import LakeError, TransientError, VersionError
 from resources.identity import Chain, read_chain, write_identities
 from resources.lake import Lake
 from resources.ledger import Ledger
+from resources.samples import batch_of, sampled
 from resources.tables import TABLES
 from resources.windows import KEY_FORMAT, Grid, Window
 
-SAMPLE = 20_000
-"""A window's records that are looked at, evenly spaced by event time, at most."""
 _SECONDS = 60.0
 Records = list[dict[str, Any]]
 Row = Mapping[str, Any]
@@ -80,8 +78,7 @@ class _Matcher:
         return True
 
     def _batch(self, row: Row) -> Batch:
-        values = {name: value for name, value in row.items() if name not in ("date", "window", "slot")}
-        return Batch(self._grid.window(row["window"]), **values)
+        return batch_of(self._grid.window(row["window"]), row)
 
     def _born(self, row: Row) -> list[Event]:
         model = self._model(self._batch(row))
@@ -94,22 +91,17 @@ class _Matcher:
         return transition(earlier, later, *(len(model.centres) for model in models))
 
     def _model(self, batch: Batch) -> ClusterModel:
-        rows = self._lake.read_window("models", batch.window).filter(pl.col("digest") == batch.digest)
-        found = rows.collect().to_dicts()
-        if not found:
+        try:
+            stored = assigning_model(self._lake, self._grid, batch)
+        except (LakeError, VersionError) as error:
             raise TransientError(
-                f"The model of {batch.window.key} was deleted while it was matched: try again."
-            )
-        return ClusterModel.from_row(found[0])
+                f"A model was deleted while {batch.window.key} was matched: {error}"
+            ) from None
+        assert stored and stored.model  # it has published clusters
+        return stored.model
 
     def _read_sample(self, batch: Batch, names: tuple[str, ...]) -> Records:
-        """Records by field name; a field that the lake does not have is missing in each."""
-        rows = selected(self._lake, batch, self._ledger.intakes())
-        known = rows.collect_schema().names()
-        columns = [pl.col(column_of(name)).alias(name) for name in names if column_of(name) in known]
-        found = rows.select(columns).collect()
-        places = np.linspace(0, found.height - 1, min(SAMPLE, found.height)).astype(np.int64)
-        return found[places].to_dicts()
+        return sampled(self._lake, batch, self._ledger.intakes(), names).to_dicts()
 
 
 def _labels(records: Records, before: ClusterModel, after: ClusterModel) -> tuple[Labels, Labels]:

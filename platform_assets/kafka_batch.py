@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -12,9 +13,10 @@ from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from platform_assets.verdicts import accounting
 from resources.accounting import account
-from resources.batch import select
+from resources.batch import Batch, select
 from resources.errors import LakeError
 from resources.intake_rows import Intake
+from resources.versions import pin_of
 
 SHOWN = 50
 """So many intakes of a window at most are listed in its metadata."""
@@ -40,7 +42,15 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
             taken = platform.taker.take_to(platform.grid.close(window))
             log_intakes(context, taken)
             intakes = platform.taker.ledger.intakes()
-            batch = select(platform.lake, platform.contract, platform.grid, window, intakes)
+            batch = select(
+                platform.lake,
+                platform.contract,
+                platform.grid,
+                window,
+                intakes,
+                platform.settings.model_scheme,
+                pin_of(platform.lake, platform.contract, platform.grid, window),
+            )
             accounted = accounting(account(platform.lake, intakes, window))
             yield accounted.result(ACCOUNTING, dg.AssetCheckSeverity.ERROR)
             if not accounted.passed:
@@ -56,6 +66,7 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
                     "dead letters": batch.dead_letters,
                     "missing offsets": batch.missing,
                     "revision": batch.revision,
+                    **_model_terms(batch),
                     "last intake": batch.covered,
                     "offsets": dg.MetadataValue.md(_offsets(intakes.latest_for(window, SHOWN))),
                     "digest": batch.digest,
@@ -63,6 +74,14 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
             )
 
     return kafka_batch
+
+
+def _model_terms(batch: Batch) -> dict[str, Any]:
+    """Where the model sees more than the window, or another version assigns: what, and which."""
+    terms: dict[str, Any] = {}
+    if batch.first_source != batch.window.key:
+        terms = {"model sees windows from": batch.first_source, "records that it sees": batch.seen}
+    return terms | ({"pinned version": batch.pinned} if batch.pinned else {})
 
 
 def _offsets(intakes: list[Intake]) -> str:

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 from pyspark.sql import DataFrame, SparkSession
 
-from platform_assets.partitions import MAPPING, Partitions
+from platform_assets.partitions import Partitions, source_mapping
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.assign import assigned
@@ -16,11 +16,11 @@ from platform_assets.training.features import profile
 from platform_assets.training.trainers import TRAINERS
 from platform_assets.training.training import Stopwatch
 from resources.batch import Batch
-from resources.cluster_model import ClusterModel
 from resources.contract import ClusterRange, Contract
-from resources.errors import LakeError
+from resources.scheme import DISJOINT, Scheme
 from resources.spark import SMALL, selected_records, suit_size
 from resources.tables import TABLES
+from resources.versions import newest_pins
 from resources.windows import Window
 
 _SCORES = (
@@ -29,13 +29,13 @@ _SCORES = (
 )  # fmt: skip
 
 
-def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
+def make_model(slot: int, partitions: Partitions, scheme: Scheme = DISJOINT) -> dg.AssetsDefinition:
     """The asset ``model_<slot>``."""
 
     @dg.asset(
         name=f"model_{slot}",
         partitions_def=partitions.slots[slot],
-        deps=[dg.AssetDep("kafka_batch", partition_mapping=MAPPING)],
+        deps=[dg.AssetDep("kafka_batch", partition_mapping=source_mapping(scheme, slot, partitions))],
         kinds={"spark", "deltalake"},
         retry_policy=RETRIES,
         description=f"KMeans, trained on the window of slot {slot} of each cycle of three windows.",
@@ -48,11 +48,11 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
         with window_of(context, platform, spark, slot) as window:
             batch = platform.batch(window)
             row = _empty(platform, batch)
-            if batch.records:
-                row |= _trained(batch_records(spark, platform, batch), platform.contract)
+            if batch.seen:
+                row |= _trained(seen_records(spark, platform, batch), platform.contract)
             platform.check_current(batch)
             frame = pl.DataFrame([row], schema=dict(TABLES["models"].schema))
-            platform.lake.replace_window("models", window, frame, batch.digest)
+            platform.lake.replace_window("models", window, frame, batch.digest, batch.revision)
             return dg.MaterializeResult(metadata=_metadata(row))
 
     return model
@@ -60,19 +60,31 @@ def make_model(slot: int, partitions: Partitions) -> dg.AssetsDefinition:
 
 def batch_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> DataFrame:
     """A batch's records in order, as one Spark frame for all assets of a run; there is at least one."""
+    return _held(spark, platform, batch, [batch.window], batch.records)
 
+
+def seen_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> DataFrame:
+    """The records that a batch's model is trained on, as :func:`batch_records` gives the window's own."""
+    return _held(spark, platform, batch, batch.sources(platform.grid), batch.seen)
+
+
+def _held(
+    spark: SparkConnectResource, platform: Platform, batch: Batch, windows: list[Window], records: int
+) -> DataFrame:
     def select(session: SparkSession) -> DataFrame:
-        suit_size(session, batch.records)
-        landed = _landed(session, platform, batch.window, batch.covered)
-        return TRAINERS[platform.contract.trainer].in_order(landed, batch.records)
+        suit_size(session, records)
+        landed = _landed(session, platform, windows, batch.covered)
+        return TRAINERS[platform.contract.trainer].in_order(landed, records)
 
-    return spark.hold(batch.digest, select)
+    return spark.hold(f"{batch.digest} {len(windows)}", select)
 
 
-def _landed(session: SparkSession, platform: Platform, window: Window, covered: int) -> DataFrame:
-    attempts = platform.taker.ledger.intakes().attempts_with(window, covered)
-    files = platform.lake.window_files("records", window).files
-    return selected_records(session, platform.contract, window.key, files, attempts)
+def _landed(session: SparkSession, platform: Platform, windows: list[Window], covered: int) -> DataFrame:
+    intakes, lake = platform.taker.ledger.intakes(), platform.lake
+    attempts = {name for window in windows for name in intakes.attempts_with(window, covered)}
+    files = {file for window in windows for file in lake.window_files("records", window).files}
+    keys = [window.key for window in windows]
+    return selected_records(session, platform.contract, keys, sorted(files), sorted(attempts))
 
 
 def rehearse(spark: SparkConnectResource, platform: Platform, window: Window) -> None:
@@ -81,31 +93,16 @@ def rehearse(spark: SparkConnectResource, platform: Platform, window: Window) ->
     What a first time costs, here and on the server, is paid before the close.
     """
     session, intakes = spark.spark_session, platform.taker.ledger.intakes()
+    newest_pins(platform.lake)  # opens the table
     if not intakes.attempts_with(window, intakes.last):
         return
     suit_size(session, SMALL)
     trainer = TRAINERS[platform.contract.trainer]
-    records = trainer.in_order(_landed(session, platform, window, intakes.last).limit(SMALL), SMALL)
+    records = trainer.in_order(_landed(session, platform, [window], intakes.last).limit(SMALL), SMALL)
     found = profile(records, platform.contract)
     if found.enough:
         model = trainer.train(records, platform.contract, found).model
         assigned(records, platform.contract, model).select("cluster", "distance").toArrow()
-
-
-def read_model(platform: Platform, batch: Batch) -> ClusterModel | None:
-    """The model that was trained on a batch; None where there were too few points.
-
-    Raises:
-        LakeError: there is no model of this batch.
-    """
-    rows = platform.lake.read_window("models", batch.window).filter(pl.col("digest") == batch.digest)
-    found = rows.collect().to_dicts()
-    if not found:
-        raise LakeError(
-            f"Window {batch.window.key} has no model of its present batch: "
-            f"materialize model_{batch.window.slot} for it first."
-        )
-    return ClusterModel.from_row(found[0]) if found[0]["state"] == "trained" else None
 
 
 def _empty(platform: Platform, batch: Batch) -> dict[str, Any]:
@@ -118,7 +115,8 @@ def _empty(platform: Platform, batch: Batch) -> dict[str, Any]:
         "trainer": contract.trainer,
         "seed": contract.seed,
         "k": None if isinstance(contract.clusters, ClusterRange) else contract.clusters,
-        "records": batch.records,
+        "first_source": batch.first_source,
+        "records": batch.seen,
         "libraries": ", ".join(f"{name} {version(name)}" for name in ("pyspark", "scikit-learn")),
         "trained_at": datetime.now(UTC),
     }

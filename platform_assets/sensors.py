@@ -10,7 +10,7 @@ from dagster._core.storage.tags import PRIORITY_TAG
 
 from platform_assets.liveness import report_dead
 from platform_assets.run import FAILURE_TAG, PARTITION_TAG, Platform
-from resources.due import Due, covered_intakes, due_windows, passed_without_record
+from resources.due import Due, covered_intakes, due_windows, first_sources, passed_without_record
 from resources.errors import SiltError
 from resources.windows import Window
 
@@ -58,7 +58,7 @@ def make_window_sensor(assets: Sequence[dg.AssetsDefinition]) -> dg.SensorDefini
 def _tick(context: dg.SensorEvaluationContext, platform: Platform, now: datetime) -> dg.SensorResult:
     intakes, covered = platform.taker.ledger.intakes(), covered_intakes(platform.lake)
     floor = platform.lake.floor()
-    due = due_windows(intakes, covered, platform.grid, floor, now)
+    due = due_windows(intakes, covered, platform.grid, floor, now, first_sources(platform.lake))
     seen = platform.grid.window(context.cursor) if context.cursor else None
     empty = passed_without_record(intakes, covered, platform.grid, floor, seen, now)[:EMPTY_AT_ONCE]
     requests, skipped = _requests(context.instance, platform, due, now)

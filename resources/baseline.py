@@ -14,7 +14,7 @@ from resources.intakes import Intakes
 from resources.lake import Lake
 from resources.samples import Sample, published_batch, sample
 from resources.tables import TABLES
-from resources.windows import Window
+from resources.windows import Grid, Window
 
 
 def pin(lake: Lake, contract: Contract, intakes: Intakes, window: Window) -> Batch:
@@ -26,7 +26,7 @@ def pin(lake: Lake, contract: Contract, intakes: Intakes, window: Window) -> Bat
     batch = published_batch(lake, window)
     if not batch:
         raise WindowError(f"{window.key} has no published clusters: pin a window that `/api/models` shows.")
-    taken = sample(lake, contract, batch, intakes)
+    taken = sample(lake, contract, Grid(window.minutes), batch, intakes)
     frame = pl.DataFrame([_row(taken, batch)], schema=dict(TABLES["baselines"].schema))
     lake.commit("baselines", lambda table: write_deltalake(table, frame, mode="overwrite"))
     return batch

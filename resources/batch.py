@@ -10,23 +10,31 @@ from resources.contract import Contract
 from resources.errors import LakeError
 from resources.intakes import Intakes
 from resources.lake import Lake
+from resources.scheme import DISJOINT, Scheme
 from resources.tables import TABLES
+from resources.versions import Pin
 from resources.windows import Grid, Window
 
 _ORDER = ("event_time", "kafka_partition", "kafka_offset", "intake")
+_SELECTED = ("record_id", *_ORDER)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One row of ``kafka_batch``: which records a window's answer is made from.
+    """One row of ``kafka_batch``: which records a window's answer is made from. The counts are the window's.
 
     Attributes:
-        digest: SHA-256 over topic id, contract version and, per Kafka partition, the ascending offsets; one
-            after the other where they are of several topics.
+        digest: SHA-256 over topic id, contract version, scheme (unless disjoint) and, per Kafka partition,
+            the ascending offsets of all that the model sees; one after the other where they are of several
+            topics. Where a pinned version of another digest assigns, over both digests.
         covered: the last intake that the selection looked at.
         late: records landed by an intake after the first one that reached the window's close.
         duplicates: records of the window that another one with the same id replaces.
         missing: offsets that the broker's retention took unread, and that may have been the window's.
+        first_source: the key of the first window that the model sees; the last is its own.
+        seen: records of all windows that the model sees.
+        pinned: the version that assigns the records, and its digest (``pinned_digest``); None: the model that
+            is trained on this batch.
     """
 
     window: Window
@@ -39,6 +47,10 @@ class Batch:
     duplicates: int
     dead_letters: int
     missing: int
+    first_source: str
+    seen: int
+    pinned: str | None = None
+    pinned_digest: str | None = None
 
     def answer(self) -> dict[str, object]:
         """The columns that every row of an answer made from this batch carries."""
@@ -60,18 +72,52 @@ class Batch:
             "duplicates": self.duplicates,
             "dead_letters": self.dead_letters,
             "missing": self.missing,
+            "first_source": self.first_source,
+            "seen": self.seen,
         }
 
+    def pin(self) -> dict[str, object]:
+        """The pin, as ``kafka_batch`` keeps it."""
+        return {"pinned": self.pinned, "pinned_digest": self.pinned_digest}
 
-def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: Intakes) -> Batch:
+    def sources(self, grid: Grid) -> list[Window]:
+        """The windows that the model sees, oldest first."""
+        return list(grid.between(grid.window(self.first_source), self.window))
+
+
+def select(
+    lake: Lake,
+    contract: Contract,
+    grid: Grid,
+    window: Window,
+    intakes: Intakes,
+    scheme: Scheme = DISJOINT,
+    pin: Pin | None = None,
+) -> Batch:
     """Select a window's records among all that the intakes landed, and write the batch's row.
 
-    Of several records with one id the latest counts, by event time, Kafka partition, offset, intake.
+    Of several records with one id the latest counts, by event time, Kafka partition, offset, intake. What a
+    model sees of earlier windows is selected in the same way, from the intakes alone: it makes no difference
+    whether, when or in which order they were answered. Without a record of its own a window's model sees
+    none.
+
+    Args:
+        pin: of the window's model.
     """
-    rows = landed(lake, window, intakes, intakes.last).select("record_id", *_ORDER).collect()
+    rows = landed(lake, window, intakes, intakes.last).select(_SELECTED).collect()
     kept = _latest(rows.lazy()).collect()
+    sources = [window]
+    if kept.height and scheme.before(window.slot):
+        sources = scheme.sources(window, lake.floor())
+    earlier = [latest(lake, source, intakes, intakes.last).select(_SELECTED) for source in sources[:-1]]
+    seen = pl.concat([*pl.collect_all(earlier), kept])
     reached = intakes.first_to_reach(grid.close(window), datetime.now(UTC)) or intakes.last
-    digest = _digest(kept, intakes, intakes[reached].topic_id, contract.version)
+    terms = contract.version if scheme == DISJOINT else f"{contract.version}\n{scheme.name}"
+    digest = _digest(seen, intakes, intakes[reached].topic_id, terms)
+    if pin and pin.digest == digest:
+        pin = None  # it is the very model that this batch trains
+    if pin:
+        digest = hashlib.sha256(f"{digest}\n{pin.digest}\n".encode()).hexdigest()
     batch = Batch(
         window=window,
         revision=_revision(lake, window, digest),
@@ -83,8 +129,13 @@ def select(lake: Lake, contract: Contract, grid: Grid, window: Window, intakes: 
         duplicates=rows.height - kept.height,
         dead_letters=intakes.dead_letters(window),
         missing=intakes.missing(window),
+        first_source=sources[0].key,
+        seen=seen.height,
+        pinned=str(pin.version) if pin else None,
+        pinned_digest=pin.digest if pin else None,
     )
-    row = pl.DataFrame([batch.answer() | batch.counts()], schema=dict(TABLES["kafka_batch"].schema))
+    values = batch.answer() | batch.counts() | batch.pin()
+    row = pl.DataFrame([values], schema=dict(TABLES["kafka_batch"].schema))
     lake.replace_window("kafka_batch", window, row)
     return batch
 
@@ -95,9 +146,14 @@ def landed(lake: Lake, window: Window, intakes: Intakes, covered: int) -> pl.Laz
     return lake.read_window("records", window).filter(~pl.col("too_late") & pl.col("attempt").is_in(attempts))
 
 
+def latest(lake: Lake, window: Window, intakes: Intakes, covered: int) -> pl.LazyFrame:
+    """A window's records, one per record id, in order of event time, Kafka partition, offset, intake."""
+    return _latest(landed(lake, window, intakes, covered))
+
+
 def selected(lake: Lake, batch: Batch, intakes: Intakes) -> pl.LazyFrame:
-    """A batch's records, one per record id, in order of event time, Kafka partition, offset, intake."""
-    return _latest(landed(lake, batch.window, intakes, batch.covered))
+    """A batch's records, as :func:`latest` gives them."""
+    return latest(lake, batch.window, intakes, batch.covered)
 
 
 def _latest(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -136,13 +192,13 @@ def check_current(lake: Lake, contract: Contract, batch: Batch) -> None:
         )
 
 
-def _digest(kept: pl.DataFrame, intakes: Intakes, topic_now: str, contract_version: str) -> str:
+def _digest(seen: pl.DataFrame, intakes: Intakes, topic_now: str, terms: str) -> str:
     places = ("life", "kafka_partition", "kafka_offset")
-    ordered = kept.join(intakes.lives, left_on="intake", right_on="number").sort(places)
+    ordered = seen.join(intakes.lives, left_on="intake", right_on="number").sort(places)
     topics = dict(ordered.select("life", "topic_id").iter_rows()) or {0: topic_now}
     digest = hashlib.sha256()
     for life, topic in topics.items():
-        digest.update(f"{topic}\n{contract_version}\n".encode())
+        digest.update(f"{topic}\n{terms}\n".encode())
         mine = ordered.filter(pl.col("life") == life)
         for (partition,), rows in mine.group_by("kafka_partition", maintain_order=True):
             digest.update(f"{partition}:{rows.height}\n".encode())

@@ -27,3 +27,7 @@ class WindowError(SiltError):
 
 class LakeError(SiltError):
     """The lake contradicts itself or the settings. Permanent."""
+
+
+class VersionError(SiltError):
+    """A model version that is malformed, that is not there, or that cannot assign. Permanent."""

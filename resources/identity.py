@@ -17,7 +17,11 @@ from resources.tables import TABLES
 from resources.windows import KEY_FORMAT, Window
 
 _HEAD = ["date", "window", "slot", "revision", "digest"]
-_BATCH = list(TABLES["kafka_batch"].schema)
+_BATCH = [
+    name
+    for name in TABLES["windows"].schema
+    if name in {*TABLES["kafka_batch"].schema, "model_version", "model_digest"}
+]
 _PAIR = ["previous", "previous_digest"]
 
 
@@ -47,10 +51,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Chain:
-    """The published windows from the floor on that have their model, oldest first, and what is known of them.
+    """The published windows from the floor on whose model is there, oldest first, and what is known of them.
 
     Attributes:
-        windows: rows of ``windows``: their batches' columns.
+        windows: rows of ``windows``: what their batches are made of.
         pairs: by window key, as far as there are any, of these answers or of former ones.
         ids: rows of ``cluster_ids``, likewise.
         floor: the key of the lake's floor; what came before is gone.
@@ -120,11 +124,13 @@ def _inherited(pair: Pair, before: Mapping[int, Identity], named: int) -> tuple[
 def read_chain(lake: Lake) -> Chain:
     """The chain as it is now."""
     windows = lake.read("windows", [*_BATCH, "state"]).filter(pl.col("state") == "published").drop("state")
-    models = lake.read("models", ["window", "digest"])
+    models = lake.read("models", ["digest"])
     pairs = lake.read("cluster_events", ["window", "digest", *_PAIR, "after", "keeps_before", "keeps_after"])
     ids = lake.read("cluster_ids")
     floor = lake.floor().strftime(KEY_FORMAT)  # last: what was deleted before lies before this one
-    kept = windows.filter(pl.col("window") >= floor).join(models, on=["window", "digest"], how="semi")
+    kept = windows.filter(pl.col("window") >= floor).join(
+        models, left_on="model_digest", right_on="digest", how="semi"
+    )
     return Chain(kept.sort("window").to_dicts(), _pairs(pairs), ids, floor)
 
 

@@ -86,15 +86,15 @@ class Lake:
             raise LakeError(
                 f"The lake {self.uri} cannot be written: {_line(error)}. Set SILT_LAKE_URI or SILT_HOME."
             ) from None
-        for name in ("ledger", "models"):
-            self._check_known(name)
+        for name, table in TABLES.items():
+            self._check_columns(name, table)
 
-    def _check_known(self, name: str) -> None:
+    def _check_columns(self, name: str, table: Table) -> None:
         stored = schema_of(self.table(name))
-        if any(stored.get(column) != kind for column, kind in TABLES[name].schema.items()):
+        if any(stored.get(column) != kind for column, kind in table.schema.items()):
             raise LakeError(
-                f"The lake {self.uri} was made by an older Silt, whose {name} this one does not know: choose "
-                "another SILT_HOME or SILT_LAKE_URI; the topic is taken in again."
+                f"The lake {self.uri} was made by an older Silt, whose table {name} this one does not know: "
+                "choose another SILT_HOME or SILT_LAKE_URI; the topic is taken in again."
             )
 
     def _create(self, name: str, table: Table, floor: date) -> None:
@@ -211,9 +211,15 @@ class Lake:
         )
 
     def replace_window(
-        self, name: str, window: Window, frame: pl.DataFrame, digest: str | None = None
+        self,
+        name: str,
+        window: Window,
+        frame: pl.DataFrame,
+        digest: str | None = None,
+        revision: int | None = None,
     ) -> int:
-        """Replace a window's rows (only those of ``digest``, if given) in one commit; no rows delete it.
+        """Replace a window's rows (only those of a digest and a revision, if given) in one commit; no rows
+        delete it.
 
         Returns:
             The table's version that holds the new rows.
@@ -221,6 +227,8 @@ class Lake:
         predicate = _of(window)
         if digest:
             predicate += f" AND digest = '{digest}'"
+        if revision:
+            predicate += f" AND revision = {revision}"
 
         def write(table: DeltaTable) -> None:
             write_deltalake(table, frame, mode="overwrite", predicate=predicate, writer_properties=WRITER)

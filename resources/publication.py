@@ -9,15 +9,24 @@ from resources.batch import Batch
 from resources.errors import LakeError
 from resources.lake import Lake
 from resources.tables import TABLES
+from resources.versions import Stored
 from resources.windows import Grid, Window
 
 
-def publish(lake: Lake, grid: Grid, batch: Batch, state: str, versions: tuple[int, int]) -> float:
+def publish(
+    lake: Lake,
+    grid: Grid,
+    batch: Batch,
+    state: str,
+    versions: tuple[int, int],
+    assigned_by: Stored | None = None,
+) -> float:
     """Write a window's row: from now on its answer is the one made from ``batch``.
 
     Args:
         state: ``published``, ``empty`` or ``too-few``.
         versions: the Delta versions of ``clustering_results`` and ``cluster_stats`` that hold the answer.
+        assigned_by: the version that assigned the records; None where none did.
 
     Returns:
         Seconds from the window's close to now.
@@ -31,6 +40,8 @@ def publish(lake: Lake, grid: Grid, batch: Batch, state: str, versions: tuple[in
         **batch.answer(),
         **batch.counts(),
         "state": state,
+        "model_version": str(assigned_by.version) if assigned_by else None,
+        "model_digest": assigned_by.digest if assigned_by else None,
         "results_version": versions[0],
         "stats_version": versions[1],
         "published_at": now,

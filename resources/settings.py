@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from resources.errors import SettingError
+from resources.scheme import Scheme
 from resources.windows import Grid
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     topic_partitions: int = Field(3, ge=1, le=1000, description="of the topic that Silt creates itself")
 
     window_minutes: Literal[1, 2, 4, 5, 10, 20] = Field(5, description="three windows divide an hour")
+    scheme: str = Field("disjoint", description="which windows a model sees: disjoint, cumulative, sliding:N")
     grace_seconds: float = Field(2, ge=0, le=60, description="a window closes so long after its end")
     lead_seconds: float = Field(
         1200, ge=0, description="so long before its end a window's run is there; 0: only once it is due"
@@ -73,6 +75,11 @@ class Settings(BaseSettings):
     @classmethod
     def _number_from_text(cls, value: object) -> object:
         return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+
+    @field_validator("scheme")
+    @classmethod
+    def _is_scheme(cls, value: str) -> str:
+        return Scheme(value).name
 
     @field_validator("home", "contract")
     @classmethod
@@ -109,6 +116,11 @@ class Settings(BaseSettings):
     def grid(self) -> Grid:
         """All windows of the length in force, and when they close."""
         return Grid(self.window_minutes, timedelta(seconds=self.grace_seconds))
+
+    @property
+    def model_scheme(self) -> Scheme:
+        """Which windows a model sees."""
+        return Scheme(self.scheme)
 
     @property
     def lead(self) -> timedelta:

@@ -83,21 +83,26 @@ def stopped_answering(url: str, error: Exception) -> TransientError:
 
 
 def selected_records(
-    spark: SparkSession, contract: Contract, window: str, files: Sequence[str], attempts: Sequence[str]
+    spark: SparkSession,
+    contract: Contract,
+    windows: Sequence[str],
+    files: Sequence[str],
+    attempts: Sequence[str],
 ) -> DataFrame:
-    """A window's selected records, as ``resources.batch`` selects them.
+    """The selected records of windows, as ``resources.batch`` selects them in each.
 
     Columns: ``record_id``, ``event_time``, ``kafka_partition``, ``kafka_offset``, and the contract's.
 
     Args:
-        files: the Parquet files of the table ``records`` that can hold the window's rows.
+        files: the Parquet files of the table ``records`` that can hold the windows' rows.
         attempts: those that the ledger names.
     """
     rows = spark.read.schema(_schema(contract)).parquet(*map(_url, files))
     landed = rows.where(
-        (sf.col("window") == window) & ~sf.col("too_late") & sf.col("attempt").isin(list(attempts))
+        sf.col("window").isin(list(windows)) & ~sf.col("too_late") & sf.col("attempt").isin(list(attempts))
     )
-    latest_first = Window.partitionBy("record_id").orderBy(
+    unique = ["record_id"] if len(windows) == 1 else ["window", "record_id"]
+    latest_first = Window.partitionBy(*unique).orderBy(
         sf.desc("event_time"), sf.desc("kafka_partition"), sf.desc("kafka_offset"), sf.desc("intake")
     )
     return (

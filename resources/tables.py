@@ -46,9 +46,21 @@ SECONDS = pl.Struct(
     {
         "profile": pl.Float64,  # counting what the encoders need
         "sample": pl.Float64,  # drawing the points that the driver fits
+        "choose": pl.Float64,  # the number of clusters, where the contract gives a range
         "fit": pl.Float64,
         "refine": pl.Float64,  # Lloyd's steps over all records
         "score": pl.Float64,
+    }
+)
+CANDIDATE = pl.Struct(
+    {
+        "k": pl.Int32,
+        "inertia": pl.Float64,
+        "silhouette": pl.Float64,
+        "calinski_harabasz": pl.Float64,
+        "davies_bouldin": pl.Float64,
+        "stability": pl.Float64,
+        "ashman_d": pl.Float64,
     }
 )
 NUMBERS = pl.Struct({"feature": pl.String, "values": pl.List(pl.Float64)})
@@ -79,6 +91,8 @@ _COUNTS: Schema = {
     "duplicates": pl.Int64,
     "dead_letters": pl.Int64,
     "missing": pl.Int64,  # offsets that retention took unread and that may have been the window's
+    "first_source": pl.String,  # the first window that the model sees; the last is its own
+    "seen": pl.Int64,  # records of all windows that the model sees
 }
 
 TABLES: dict[str, Table] = {
@@ -115,7 +129,14 @@ TABLES: dict[str, Table] = {
             "headers": pl.List(pl.Struct({"key": pl.String, "value": pl.Binary})),
         }
     ),
-    "kafka_batch": Table({**_ANSWER, **_COUNTS}),
+    "kafka_batch": Table(
+        {
+            **_ANSWER,
+            **_COUNTS,
+            "pinned": pl.String,  # the version that assigns, if one is pinned
+            "pinned_digest": pl.String,
+        }
+    ),
     "models": Table(
         {
             **_ANSWER,
@@ -125,6 +146,7 @@ TABLES: dict[str, Table] = {
             "trainer": pl.String,
             "seed": pl.Int64,
             "k": pl.Int32,
+            "first_source": pl.String,  # the first window that it was trained on; the last is its own
             "records": pl.Int64,
             "silhouette": pl.Float64,  # mean over all records, squared Euclidean
             "silhouettes": pl.List(pl.Float64),  # mean of each cluster; null of an empty one
@@ -136,6 +158,7 @@ TABLES: dict[str, Table] = {
             "starts": pl.Int32,  # independent ones
             "found": pl.Int32,  # so many starts reached the best inertia
             "sample": pl.Int64,  # points that the driver fitted; null where Spark fitted all
+            "candidates": pl.List(CANDIDATE),  # numbers of clusters that were chosen from, by rising k
             "seconds": SECONDS,
             "features": pl.List(FEATURE),
             "left_out": pl.List(pl.String),  # features with too many nulls in this window
@@ -147,6 +170,7 @@ TABLES: dict[str, Table] = {
     "clustering_results": Table(
         {
             **_ANSWER,
+            "model_version": pl.String,  # that assigned it
             "record_id": pl.String,
             "event_time": TIME,
             "cluster": pl.Int32,
@@ -157,6 +181,7 @@ TABLES: dict[str, Table] = {
     "cluster_stats": Table(
         {
             **_ANSWER,
+            "model_version": pl.String,
             "cluster": pl.Int32,
             "count": pl.Int64,
             "share": pl.Float64,
@@ -220,6 +245,8 @@ TABLES: dict[str, Table] = {
             **_ANSWER,
             "state": pl.String,  # published, empty or too-few; null: no answer yet
             **_COUNTS,
+            "model_version": pl.String,  # that assigned the records; null: none did
+            "model_digest": pl.String,  # of the selection that it was trained on
             "results_version": pl.Int64,  # Delta versions that hold this answer
             "stats_version": pl.Int64,
             "published_at": TIME,
@@ -227,5 +254,15 @@ TABLES: dict[str, Table] = {
             "attempts": pl.Int32,  # failed runs since the last answer
             "error": pl.String,
         }
+    ),
+    "pins": Table(
+        {
+            "model": pl.String,
+            "version": pl.String,  # null: unpinned
+            "digest": pl.String,  # of the selection that it was trained on
+            "pinned_at": TIME,
+            "by": pl.String,
+        },
+        partition_by=[],
     ),
 }

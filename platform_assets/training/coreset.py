@@ -13,13 +13,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as sf
 
 from platform_assets.training.assign import squares
+from platform_assets.training.choice import Candidate, choose
 from platform_assets.training.features import Profile, with_point
 from platform_assets.training.quality import Quality, Sums, quality, spark_quality, spark_sums
 from platform_assets.training.restarts import Fit, best_fit, by_size
 from platform_assets.training.training import Stopwatch, Training
 from resources.cluster_model import ClusterModel, Floats
 from resources.contract import ClusterRange, Contract
-from resources.errors import SettingError
 from resources.spark import SMALL
 
 SAMPLE = SMALL
@@ -73,11 +73,10 @@ def _exact(points: DataFrame, contract: Contract, found: Profile) -> Training:
     watch = Stopwatch()
     with watch.step("sample"):
         sample = _rows(points)
-    with watch.step("fit"):
-        fit = _fit(contract, sample, np.ones(len(sample)))
+    fit, candidates = _fitted(contract, sample, np.ones(len(sample)), watch)
     with watch.step("score"):
         scores = quality(sample, fit.centres)
-    return _training(found, fit, scores, len(sample), watch)
+    return _training(found, fit, candidates, scores, len(sample), watch)
 
 
 def _refined(held: DataFrame, contract: Contract, found: Profile) -> Training:
@@ -86,8 +85,7 @@ def _refined(held: DataFrame, contract: Contract, found: Profile) -> Training:
     with watch.step("sample"):
         rows = _rows(_drawn(held, points.columns, found))
         sample, weights = rows[:, :-1], rows[:, -1]
-    with watch.step("fit"):
-        fit = _fit(contract, sample, weights)
+    fit, candidates = _fitted(contract, sample, weights, watch)
     with watch.step("refine"):
         lloyd = _lloyd(points, fit.centres)
     with watch.step("score"):
@@ -95,13 +93,21 @@ def _refined(held: DataFrame, contract: Contract, found: Profile) -> Training:
     moved = replace(
         fit, centres=lloyd.centres, converged=lloyd.converged, iterations=fit.iterations + lloyd.steps
     )
-    return _training(found, moved, scores, len(sample), watch)
+    return _training(found, moved, candidates, scores, len(sample), watch)
 
 
-def _training(found: Profile, fit: Fit, scores: Quality, sample: int, watch: Stopwatch) -> Training:
+def _training(
+    found: Profile,
+    fit: Fit,
+    candidates: tuple[Candidate, ...],
+    scores: Quality,
+    sample: int,
+    watch: Stopwatch,
+) -> Training:
     return Training(
         model=ClusterModel(found.features, fit.centres),
         quality=scores,
+        candidates=candidates,
         converged=fit.converged,
         iterations=fit.iterations,
         starts=fit.starts,
@@ -111,11 +117,17 @@ def _training(found: Profile, fit: Fit, scores: Quality, sample: int, watch: Sto
     )
 
 
-def _fit(contract: Contract, points: Floats, weights: Floats) -> Fit:
-    if isinstance(contract.clusters, ClusterRange):
-        # The one place where a range becomes a number: training.choice.choose, once it is there.
-        raise SettingError("A range of clusters cannot be chosen from yet: set a number in the contract.")
-    return best_fit(points, weights, contract.clusters, contract.seed)
+def _fitted(
+    contract: Contract, points: Floats, weights: Floats, watch: Stopwatch
+) -> tuple[Fit, tuple[Candidate, ...]]:
+    k = contract.clusters
+    candidates: tuple[Candidate, ...] = ()
+    if isinstance(k, ClusterRange):
+        with watch.step("choose"):
+            choice = choose(points, weights, k.min, k.max, contract.seed)
+        k, candidates = choice.k, choice.candidates
+    with watch.step("fit"):
+        return best_fit(points, weights, k, contract.seed), candidates
 
 
 def _rows(points: DataFrame) -> Floats:

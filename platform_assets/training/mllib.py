@@ -42,6 +42,7 @@ def train(ordered: DataFrame, contract: Contract, found: Profile) -> Training:
     return Training(
         model=ClusterModel(found.features, centres),
         quality=scores,
+        candidates=(),
         converged=iterations < kmeans.getMaxIter(),
         iterations=iterations,
         starts=1,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from platform_assets.training.choice import Candidate
 from platform_assets.training.quality import Quality
 from resources.cluster_model import ClusterModel
 
@@ -15,6 +16,7 @@ class Training:
     """A trained model.
 
     Attributes:
+        candidates: the numbers of clusters that were chosen from; none where the contract fixes it.
         converged: whether training ended because nothing moved any more.
         iterations: Lloyd's, of the best start, and those over all records.
         starts: independent ones.
@@ -25,6 +27,7 @@ class Training:
 
     model: ClusterModel
     quality: Quality
+    candidates: tuple[Candidate, ...]
     converged: bool
     iterations: int
     starts: int
@@ -35,6 +38,7 @@ class Training:
     def row(self) -> dict[str, Any]:
         """The columns of the table ``models`` that say it."""
         own = {name: value for name, value in vars(self).items() if name not in ("model", "quality")}
+        own["candidates"] = [vars(candidate) for candidate in self.candidates]
         return {**self.model.row(), "k": len(self.model.centres), **vars(self.quality), **own}
 
 

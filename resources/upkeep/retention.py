@@ -8,6 +8,8 @@ from resources.lake import Lake
 from resources.tables import TABLES
 from resources.upkeep.attempts import LANDED_IN
 from resources.upkeep.report import Report
+from resources.versions import newest_pins
+from resources.windows import KEY_FORMAT
 
 
 def kept_from(now: datetime, retention: timedelta, lateness: timedelta) -> date:
@@ -25,11 +27,23 @@ def apply_retention(lake: Lake, first: date, report: Report) -> None:
     floor = lake.floor().date()
     for name, table in TABLES.items():
         if table.partition_by:
-            report.delete(name, f"days before {floor}", f"date < '{floor}'")
+            others = _but_assigning(lake) if name == "models" else ""
+            report.delete(name, f"days before {floor}", f"date < '{floor}'{others}")
     oldest = _first_kept_intake(lake, floor)
     for name in LANDED_IN:  # a dead letter's own timestamp may lie in any future
         report.delete(name, f"intakes before {oldest}", f"intake < {oldest}")
     report.delete("ledger", f"intakes before {oldest}", f"number < {oldest}")
+
+
+def _but_assigning(lake: Lake) -> str:
+    """Spare the models that are pinned, and those that assigned what a kept window shows."""
+    of_window = pl.col("model_version").str.split("/").list.get(1)
+    floor = lake.floor().strftime(KEY_FORMAT)
+    rows = lake.read("windows", ["window", "model_version", "model_digest"])
+    shown = rows.filter(pl.col("window") >= floor, of_window < floor)
+    spared = {*shown["model_digest"], *newest_pins(lake)["digest"]}
+    listed = ", ".join(f"'{digest}'" for digest in sorted(spared))
+    return f" AND digest NOT IN ({listed})" if spared else ""
 
 
 def _first_kept_intake(lake: Lake, floor: date) -> int:

@@ -25,10 +25,10 @@ class HandMadeLake(Lake):
         super().__init__(str(folder))
         self.create(NOW, timedelta(hours=24))
 
-    def publish(self, window: Window, clusters: dict[str, int], revision: int = 1) -> None:
+    def publish(self, window: Window, clusters: dict[str, int], revision: int = 1, **more: Any) -> None:
         """Publish a window, in the order that the assets keep: its row in ``windows`` comes last."""
         versions = self.replace_answer(window, clusters, revision)
-        self.write_row(window, "published", revision, versions)
+        self.write_row(window, "published", revision, versions, **more)
 
     def replace_answer(self, window: Window, clusters: dict[str, int], revision: int = 1) -> dict[str, int]:
         """Write a window's results, statistics and model, and not its row."""
@@ -61,7 +61,15 @@ class HandMadeLake(Lake):
         **more: Any,
     ) -> None:
         """Write a window's row in ``windows``."""
-        row = {**_head(window, revision), "state": state, "attempts": 0, **(versions or {}), **more}
+        assigned = {"model_version": version(window, revision), "model_digest": digest(window, revision)}
+        row = {
+            **_head(window, revision),
+            **assigned,
+            "state": state,
+            "attempts": 0,
+            **(versions or {}),
+            **more,
+        }
         self._replace("windows", window, [row])
 
     def _replace(self, name: str, window: Window, rows: list[dict[str, Any]]) -> int:
@@ -71,6 +79,11 @@ class HandMadeLake(Lake):
 def digest(window: Window, revision: int) -> str:
     """What stands for the SHA-256 of a window's selection."""
     return f"{window.key}-{revision}".ljust(64, "0")
+
+
+def version(window: Window, revision: int) -> str:
+    """The version that assigned a window's records, unless another is pinned."""
+    return f"model_{window.slot}/{window.key}/r{revision}"
 
 
 def _frame(name: str, rows: list[dict[str, Any]]) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resources.settings import Settings
-from tests.stacks import until
+from tests.stacks import PATIENCE, until
 
 _FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 _RUN = "runId status startTime endTime tags { key value }"
@@ -113,14 +113,15 @@ class DagsterUI:
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
 
-    def backfill(self, assets: Sequence[str], window: str) -> list[Run]:
-        """Backfill a window of some assets, to the end; its runs."""
+    def backfill(self, assets: Sequence[str], *windows: str, seconds: float = PATIENCE) -> list[Run]:
+        """Backfill windows of some assets, to the end; its runs."""
         selection = [{"path": [asset]} for asset in assets]
-        answer = self.ask(_BACKFILL, params={"partitionNames": [window], "assetSelection": selection})
+        answer = self.ask(_BACKFILL, params={"partitionNames": windows, "assetSelection": selection})
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
         backfill = answer["backfillId"]
         until(
-            lambda: str(self.ask(_BACKFILL_STATUS, id=backfill)["status"]).startswith(("COMPLETED", "FAIL"))
+            lambda: str(self.ask(_BACKFILL_STATUS, id=backfill)["status"]).startswith(("COMPLETED", "FAIL")),
+            seconds,
         )
         return self.runs(dagster__backfill=backfill)
 

@@ -57,9 +57,9 @@ def _of(row: Mapping[str, Any], frame: pl.DataFrame) -> Iterator[dict[str, Any]]
 
 def _check_results(row: Mapping[str, Any], tables: Tables, batch: Mapping[str, Sent]) -> None:
     results, statistics = list(_of(row, tables.clustering_results)), list(_of(row, tables.cluster_stats))
-    answer = (row["digest"], row["revision"])
+    names = ("digest", "revision", "model_version")
     for each in (*results, *statistics):
-        assert (each["digest"], each["revision"]) == answer, "a row of another answer"
+        assert all(each[name] == row[name] for name in names), "a row of another answer"
     identities = [each["record_id"] for each in results]
     assert len(set(identities)) == len(identities), "a record has two results in one window"
     assert set(identities) == set(batch), "a window's results are not its records"

@@ -46,6 +46,8 @@ def compare(tables: Tables, calm: Tables) -> int:
 
 def _answer(frame: pl.DataFrame, window: str, digest: str) -> Iterator[Mapping[str, Any]]:
     rows = frame.filter((pl.col("window") == window) & (pl.col("digest") == digest))
+    if "centres" in rows.columns:  # a run that was killed may have trained the same for an earlier revision
+        rows = rows.sort("revision").tail(1)
     order = [name for name in ("record_id", "cluster") if name in rows.columns]
     for row in rows.sort(order).iter_rows(named=True) if order else rows.iter_rows(named=True):
         yield _only(row, _MODEL) if "centres" in row else _plain(row)
@@ -56,12 +58,12 @@ def _only(row: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
 
 
 def _plain(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row without its revision, which counts other things, and with its JSON read."""
+    """A row without its revisions, which count other things, and with its JSON read."""
     jsons = ("features", "averages")
     return {
         name: json.loads(value) if name in jsons else value
         for name, value in row.items()
-        if name != "revision"
+        if name not in ("revision", "model_version")
     }
 
 

@@ -90,10 +90,12 @@ def tables() -> Tables:
         models=pl.DataFrame([_answer(window) | _MODEL for window in WINDOWS]),
         clustering_results=pl.DataFrame([row for window in WINDOWS for row in _results(window)]),
         cluster_stats=pl.DataFrame([row for window in WINDOWS for row in _statistics(window)]),
-        windows=pl.DataFrame([_batch(window) | {"state": "published"} for window in WINDOWS]),
+        windows=pl.DataFrame([_batch(window) | _PUBLISHED for window in WINDOWS]),
     )
 
 
+_VERSION = {"model_version": "model_1/window/r1"}
+_PUBLISHED = {"state": "published"} | _VERSION
 _MODEL = {
     "state": "trained", "k": 2, "seed": 1, "records": 2, "sizes": [1, 1], "left_out": ["x"],
     "silhouette": 1.0, "inertia": 0.5, "features": [{"name": "CSAT Score"}], "centres": [[1.0], [5.0]],
@@ -112,6 +114,7 @@ def _batch(window: str) -> dict[str, Any]:
 def _results(window: str) -> list[dict[str, Any]]:
     return [
         _answer(window)
+        | _VERSION
         | {
             "record_id": identity,
             "event_time": datetime.fromtimestamp(TOPIC[place].timestamp / 1000, UTC),
@@ -127,6 +130,7 @@ def _statistics(window: str) -> list[dict[str, Any]]:
     scores = {CLUSTERS[i]: json.loads(TOPIC[p].value)["CSAT Score"] for i, p in COUNTING[window].items()}
     return [
         _answer(window)
+        | _VERSION
         | {"cluster": cluster, "count": 1, "averages": json.dumps({"avgCSAT": score, "avgPrice": None})}
         for cluster, score in sorted(scores.items())
     ]

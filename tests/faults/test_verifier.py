@@ -77,6 +77,7 @@ def test_a_lake_in_order_passes() -> None:
         ("clustering_results", with_value("window", 0, WINDOWS[1]), "not its records"),
         ("clustering_results", with_value("revision", 0, 9), "a row of another answer"),
         ("clustering_results", with_value("digest", 0, "another"), "a row of another answer"),
+        ("clustering_results", with_value("model_version", 0, "another"), "a row of another answer"),
         ("clustering_results", with_value("event_time", 2, CLOCKS[0]), "another one of duplicates"),
         ("clustering_results", with_value("features", 2, "{}"), "a result's features"),
         ("clustering_results", with_value("cluster", 2, 1), "statistics do not count"),

@@ -39,7 +39,7 @@ def frame(spark: SparkSession, tmp_path: Path) -> MakeFrame:
     def make(contract: Contract, rows: Sequence[Row], files: int = 1) -> DataFrame:
         folder = tmp_path / f"{contract.version}-{len(list(tmp_path.iterdir()))}"
         paths = write_records(folder, contract, rows, files)
-        return selected_records(spark, contract, WINDOW, paths, [ATTEMPT])
+        return selected_records(spark, contract, [WINDOW], paths, [ATTEMPT])
 
     return make
 

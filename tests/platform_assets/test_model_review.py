@@ -163,7 +163,9 @@ def test_a_sample_of_a_big_window_is_bounded_and_even_over_its_time(reviewed: Re
         reviewed.land(window, seed=number, records=MOST // 2)
     batch = reviewed.cluster(window)
     taken = [
-        sample(reviewed.lake, reviewed.contract, batch, reviewed.taker.ledger.intakes()).records
+        sample(
+            reviewed.lake, reviewed.contract, reviewed.grid, batch, reviewed.taker.ledger.intakes()
+        ).records
         for _ in range(2)
     ]
     assert taken[0].height == MOST
@@ -178,6 +180,8 @@ def test_a_sample_has_the_contracts_features_and_nulls(reviewed: Reviewed) -> No
     window = reviewed.windows[0]
     reviewed.land(window, seed=0, records=10)
     batch = reviewed.cluster(window)
-    records = sample(reviewed.lake, reviewed.contract, batch, reviewed.taker.ledger.intakes()).records
+    records = sample(
+        reviewed.lake, reviewed.contract, reviewed.grid, batch, reviewed.taker.ledger.intakes()
+    ).records
     assert records.schema == {"shop": pl.String, "price": pl.Float64, "weight": pl.Float64}
     assert records.height == 10

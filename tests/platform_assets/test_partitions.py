@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._serdes import deserialize_value, serialize_value
 
-from platform_assets.partitions import MAPPING, Partitions, make_partitions
+from platform_assets.definitions import defs
+from platform_assets.partitions import MAPPING, Partitions, make_partitions, source_mapping
+from resources.scheme import DISJOINT, Scheme
 from resources.windows import SLOTS, Grid, Window
 
 FLOOR = datetime(2026, 11, 22, tzinfo=UTC)
@@ -39,10 +43,11 @@ def mapped(
     wanted: Iterable[str],
     downstream: dg.TimeWindowPartitionsDefinition,
     upstream: dg.TimeWindowPartitionsDefinition,
+    mapping: dg.PartitionMapping = MAPPING,
 ) -> list[str]:
     """The upstream keys that downstream keys depend on."""
     with partition_loading_context(effective_dt=NOW):
-        result = MAPPING.get_upstream_mapped_partitions_result_for_partitions(
+        result = mapping.get_upstream_mapped_partitions_result_for_partitions(
             downstream.subset_with_partition_keys(wanted), downstream, upstream
         )
         return sorted(result.partitions_subset.get_partition_keys())
@@ -97,3 +102,83 @@ def test_results_depend_on_the_model_of_their_window_alone(partitions: Partition
 def test_the_floor_is_the_first_window_of_slot_one() -> None:
     for minutes in LENGTHS:
         assert keys(make_partitions(FLOOR, minutes).slots[1])[0] == f"{FLOOR:%Y-%m-%d}T0000Z"
+
+
+# ---- schemes ----
+
+
+@pytest.fixture(params=["cumulative", "sliding:2", "sliding:3", "sliding:7"])
+def scheme(request: pytest.FixtureRequest) -> Scheme:
+    return Scheme(str(request.param))
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_model_depends_on_the_batches_that_it_sees(
+    partitions: Partitions, scheme: Scheme, slot: int
+) -> None:
+    mapping, length = source_mapping(scheme, slot, partitions), partitions.windows.minutes
+    mine = [window for window in windows(length) if window.slot == slot]
+    for window in (*mine[:4], mine[len(mine) // 2], mine[-2]):
+        expected = [source.key for source in scheme.sources(window, FLOOR)]
+        assert mapped([window.key], partitions.slots[slot], partitions.grid, mapping) == expected
+    both = {source.key for window in mine[3:9:5] for source in scheme.sources(window, FLOOR)}
+    asked = [window.key for window in mine[3:9:5]]
+    assert mapped(asked, partitions.slots[slot], partitions.grid, mapping) == sorted(both)
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_batch_is_depended_on_by_the_models_that_see_it(
+    partitions: Partitions, scheme: Scheme, slot: int
+) -> None:
+    mapping, length = source_mapping(scheme, slot, partitions), partitions.windows.minutes
+    known = windows(length)
+    for source in (*known[:4], *known[40:44]):
+        seeing = [window.key for window in known if source in scheme.sources(window, FLOOR)]
+        with partition_loading_context(effective_dt=NOW):
+            found = mapping.get_downstream_partitions_for_partitions(
+                partitions.grid.subset_with_partition_keys([source.key]),
+                partitions.grid,
+                partitions.slots[slot],
+            )
+            assert sorted(found.get_partition_keys()) == [
+                key for key in seeing if partitions.windows.window(key).slot == slot
+            ]
+
+
+def test_what_dagsters_own_processes_get_holds_every_window_that_a_model_sees(
+    partitions: Partitions, scheme: Scheme
+) -> None:
+    for slot in SLOTS:
+        mapping = source_mapping(scheme, slot, partitions)
+        sent = deserialize_value(serialize_value(mapping), dg.TimeWindowPartitionMapping)  # type: ignore[arg-type]
+        assert type(sent) is dg.TimeWindowPartitionMapping
+        window = [window for window in windows(partitions.windows.minutes) if window.slot == slot][9]
+        told = mapped([window.key], partitions.slots[slot], partitions.grid, sent)
+        sources = [source.key for source in scheme.sources(window, FLOOR)]
+        assert told[-len(sources) :] == sources
+        assert len(told) - len(sources) <= 2
+
+
+def test_disjoint_models_depend_on_the_batch_of_their_window_alone(partitions: Partitions) -> None:
+    assert all(source_mapping(DISJOINT, slot, partitions) is MAPPING for slot in SLOTS)
+
+
+def test_the_asset_graph_knows_what_each_model_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: Scheme
+) -> None:
+    monkeypatch.setenv("SILT_HOME", str(tmp_path))
+    monkeypatch.setenv("SILT_SCHEME", scheme.name)
+    monkeypatch.setattr("platform_assets.definitions.fork_runs", lambda: None)  # this process goes on
+    graph = defs().get_repository_def().asset_graph
+    floor = graph.get(dg.AssetKey("kafka_batch")).partitions_def.start  # type: ignore[union-attr]
+    day = list(Grid(5).between(Grid(5).home(floor), Grid(5).home(floor).step(287)))
+    with partition_loading_context(effective_dt=datetime.now(UTC)):
+        for window in (*day[:6], *day[-6:]):
+            model = dg.AssetKey(f"model_{window.slot}")
+            parents = graph.get_parents_partitions(model, window.key).parent_partitions
+            batches = {("kafka_batch", source.key) for source in scheme.sources(window, floor)}
+            assert {(each.asset_key.to_user_string(), each.partition_key) for each in parents} == batches
+            results = graph.get_parents_partitions(dg.AssetKey("clustering_results"), window.key)
+            assert {(each.asset_key, each.partition_key) for each in results.parent_partitions} == {
+                (model, window.key)
+            }

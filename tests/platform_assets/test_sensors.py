@@ -90,8 +90,9 @@ class World:
         assert self.lake.insert_once("ledger", "number", frame)
         return number
 
-    def publish(self, window: Window, covered: int) -> None:
-        batch = Batch(window, 1, "a digest", covered, self.platform.contract.version, 1, 0, 0, 0, 0)
+    def publish(self, window: Window, covered: int, first_source: str = "") -> None:
+        version = self.platform.contract.version
+        batch = Batch(window, 1, "a digest", covered, version, 1, 0, 0, 0, 0, first_source or window.key, 1)
         publish(self.lake, self.grid, batch, "published", (0, 0))
 
     def has_run(self, window: Window, status: dg.DagsterRunStatus, due: object = 1, **tags: str) -> None:
@@ -182,6 +183,16 @@ def test_a_request_names_its_window_its_assets_and_what_is_due(world: World) -> 
     }  # fmt: skip
     assert [key.to_user_string() for key in request.asset_selection or []] == asset_names(window)
     assert f"model_{window.slot}" in asset_names(window)
+
+
+def test_a_late_record_requests_the_windows_whose_models_saw_its_home(world: World) -> None:
+    seen, seeing, other = sorted(world.window(back) for back in (3, 2, 1))
+    number = world.take_in(seen, seeing, other)
+    world.publish(seen, number)
+    world.publish(seeing, number, first_source=seen.key)
+    world.publish(other, number, first_source=seeing.key)
+    world.take_in(seen)
+    assert world.requested() == [seen.key, seeing.key]
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])

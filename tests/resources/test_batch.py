@@ -1,6 +1,8 @@
 """The batch: which records a window's answer is made from, its digest and its revision."""
 
+import hashlib
 import random
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +19,8 @@ from resources.intake_rows import Intake
 from resources.intakes import Intakes
 from resources.lake import Lake
 from resources.publication import publish
+from resources.scheme import DISJOINT, Scheme
+from resources.versions import Pin, Version
 from resources.windows import Window
 from tests.resources.conftest import FIRST, GRID, NOW, contract_with, intake, landed_rows
 
@@ -225,6 +229,137 @@ def test_the_digest_tells_topics_apart_at_the_same_offsets(tmp_path: Path, contr
     assert len(digests) == 3
 
 
+# ---- schemes ----
+
+CUMULATIVE, SLIDING = Scheme("cumulative"), Scheme("sliding:3")
+CYCLE = [FIRST, FIRST.step(1), FIRST.step(2)]
+
+
+def land_cycle(lake: Lake) -> list[Intake]:
+    """Records in a window before the cycle (one), in slot 1 (two), in slot 2 (three), in slot 3 (four)."""
+    rows = []
+    for number, window in enumerate([FIRST.step(-1), *CYCLE], start=1):
+        places = [(0, 10 * number + count) for count in range(number)]
+        lake.append("records", landed_rows(window, number, places))
+        rows.append(named(number, number, window))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("scheme", "seen"), [(DISJOINT, [2, 3, 4]), (CUMULATIVE, [2, 5, 9]), (SLIDING, [3, 6, 9])]
+)
+def test_a_model_sees_the_records_of_its_scheme_and_the_counts_are_its_windows(
+    lake: Lake, contract: Contract, scheme: Scheme, seen: list[int]
+) -> None:
+    rows = Intakes.of(land_cycle(lake))
+    batches = [select(lake, contract, GRID, window, rows, scheme) for window in CYCLE]
+    assert [batch.seen for batch in batches] == seen
+    assert [batch.records for batch in batches] == [2, 3, 4]
+    for batch in batches:
+        assert batch.sources(GRID) == scheme.sources(batch.window, lake.floor())
+        assert read_batch(lake, contract, batch.window) == batch
+
+
+def test_a_digest_covers_what_the_model_sees_and_names_the_scheme(lake: Lake, contract: Contract) -> None:
+    rows = land_cycle(lake)
+    plain = hashlib.sha256(f"topic\n{contract.version}\n0:3\n".encode())
+    plain.update(struct.pack("<3q", 30, 31, 32))
+    assert select(lake, contract, GRID, CYCLE[1], Intakes.of(rows)).digest == plain.hexdigest()
+    wider = hashlib.sha256(f"topic\n{contract.version}\ncumulative\n0:5\n".encode())
+    wider.update(struct.pack("<5q", 20, 21, 30, 31, 32))
+    assert select(lake, contract, GRID, CYCLE[1], Intakes.of(rows), CUMULATIVE).digest == wider.hexdigest()
+
+
+def test_slot_one_sees_the_same_records_under_cumulative_but_has_another_digest(
+    lake: Lake, contract: Contract
+) -> None:
+    rows = Intakes.of(land_cycle(lake))
+    batches = [select(lake, contract, GRID, FIRST, rows, scheme) for scheme in (DISJOINT, CUMULATIVE)]
+    assert batches[0].seen == batches[1].seen
+    assert batches[0].digest != batches[1].digest
+
+
+def test_a_late_record_of_slot_one_changes_the_digests_of_slots_two_and_three(
+    lake: Lake, contract: Contract
+) -> None:
+    rows = land_cycle(lake)
+    before = [select(lake, contract, GRID, each, Intakes.of(rows), CUMULATIVE).digest for each in CYCLE]
+    rows.append(land(lake, 5, [(0, 90)]))
+    after = [select(lake, contract, GRID, each, Intakes.of(rows), CUMULATIVE).digest for each in CYCLE]
+    assert all(one != other for one, other in zip(before, after, strict=True))
+    assert select(lake, contract, GRID, CYCLE[2], Intakes.of(rows), CUMULATIVE).late == 0
+
+
+def test_the_order_in_which_windows_are_selected_makes_no_difference(
+    tmp_path: Path, contract: Contract
+) -> None:
+    found = []
+    for number, order in enumerate(([0, 1, 2], [2, 1, 0], [1, 2, 0])):
+        lake = new_lake(tmp_path / str(number))
+        rows = Intakes.of(land_cycle(lake))
+        batches = {place: select(lake, contract, GRID, CYCLE[place], rows, SLIDING) for place in order}
+        found.append([batches[place] for place in range(3)])
+    assert found[0] == found[1] == found[2]
+
+
+def test_each_window_keeps_its_own_record_of_an_id(lake: Lake, contract: Contract) -> None:
+    rows = [land(lake, 1, [(0, 0), (0, 1)], ids=["a", "a"])]
+    lake.append("records", landed_rows(CYCLE[1], 2, [(0, 2)], ids=["a"]))
+    rows.append(named(2, 1, CYCLE[1]))
+    batch = select(lake, contract, GRID, CYCLE[1], Intakes.of(rows), CUMULATIVE)
+    assert (batch.records, batch.seen, batch.duplicates) == (1, 2, 0)
+
+
+def test_an_empty_window_has_an_empty_model_in_every_scheme(lake: Lake, contract: Contract) -> None:
+    rows = Intakes.of([land(lake, 1, [(0, 0)])])
+    batch = select(lake, contract, GRID, CYCLE[1], rows, CUMULATIVE)
+    assert (batch.records, batch.seen, batch.first_source) == (0, 0, CYCLE[1].key)
+
+
+def test_a_model_sees_nothing_from_before_the_floor(lake: Lake, contract: Contract) -> None:
+    first = GRID.home(lake.floor())
+    lake.append("records", landed_rows(first.step(-1), 1, [(0, 0)]))
+    lake.append("records", landed_rows(first, 1, [(0, 1)]))
+    rows = Intakes.of([intake(1, REACHED, {first.step(-1).key: 1, first.key: 1})])
+    batch = select(lake, contract, GRID, first, rows, SLIDING)
+    assert (batch.seen, batch.first_source) == (1, first.key)
+
+
+def test_a_changed_scheme_gives_a_window_that_is_selected_again_a_new_revision(
+    lake: Lake, contract: Contract
+) -> None:
+    rows = Intakes.of(land_cycle(lake))
+    for scheme, revision in ((DISJOINT, 1), (SLIDING, 2), (SLIDING, 2), (CUMULATIVE, 3), (DISJOINT, 4)):
+        batch = select(lake, contract, GRID, CYCLE[1], rows, scheme)
+        assert batch.revision == revision
+        publish(lake, GRID, batch, "published", (1, 1))
+
+
+# ---- pins ----
+
+
+def pin_to(version: Version, digest: str) -> Pin:
+    return Pin(version, digest, NOW, "a person")
+
+
+def test_a_pin_gives_a_new_revision_only_where_another_model_assigns(lake: Lake, contract: Contract) -> None:
+    rows = land_cycle(lake)
+    own = published(lake, contract, rows)
+    unchanged = select(
+        lake, contract, GRID, FIRST, Intakes.of(rows), pin=pin_to(Version(FIRST, 1), own.digest)
+    )
+    assert unchanged == own
+    other = pin_to(Version(FIRST.step(-3), 1), "the digest of another")
+    pinned = select(lake, contract, GRID, FIRST, Intakes.of(rows), pin=other)
+    assert (pinned.revision, pinned.pinned) == (2, f"model_1/{FIRST.step(-3).key}/r1")
+    assert pinned.digest not in (own.digest, other.digest)
+    assert read_batch(lake, contract, FIRST) == pinned
+    publish(lake, GRID, pinned, "published", (2, 2))
+    same = pin_to(Version(FIRST.step(-3), 2), "the digest of another")  # the same model by another name
+    assert select(lake, contract, GRID, FIRST, Intakes.of(rows), pin=same).revision == 2
+    assert select_first(lake, contract, rows).revision == 3
+
+
 # ---- revision ----
 
 
@@ -309,5 +444,5 @@ def test_work_on_a_batch_that_another_run_replaced_is_refused(lake: Lake, contra
 
 def test_every_row_of_a_batch_has_the_columns_of_its_table(lake: Lake, contract: Contract) -> None:
     batch = select_first(lake, contract, [land(lake, 1, [(0, 0)])])
-    assert set(batch.answer() | batch.counts()) == set(lake.read("kafka_batch").columns)
+    assert set(batch.answer() | batch.counts() | batch.pin()) == set(lake.read("kafka_batch").columns)
     assert isinstance(lake.read("kafka_batch").schema["digest"], pl.String)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from resources.due import Due, covered_intakes, due_windows, passed_without_record
+from resources.due import Due, covered_intakes, due_windows, first_sources, passed_without_record
 from resources.intake_rows import Intake, Span
 from resources.intakes import Intakes
 from resources.lake import Lake
@@ -127,6 +127,46 @@ CASES |= {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_due(case: Case) -> None:
     assert due_windows(Intakes.of(case.intakes), case.covered, GRID, case.floor, case.now) == list(case.due)
+
+
+def reopened(late: Window, first_sources: Mapping[str, str], answered: Sequence[Window] = W[:4]) -> list[Due]:
+    """What a late record makes due where these windows have an answer, from such first sources on."""
+    intakes = Intakes.of([LANDED_ALL, intake(2, at(W[3], 30), {late.key: 1})])
+    covered = {window.key: 1 for window in answered}
+    return due_windows(intakes, covered, GRID, FLOOR, NOW, first_sources)
+
+
+def test_a_late_record_reopens_the_windows_whose_models_saw_its_home() -> None:
+    cumulative = {W[1].key: W[0].key, W[2].key: W[0].key}
+    assert reopened(W[0], cumulative) == [Due(window, 2) for window in W[:3]]
+    assert reopened(W[1], cumulative) == [Due(W[1], 2), Due(W[2], 2)]
+    assert reopened(W[2], cumulative) == [Due(W[2], 2)]
+    assert reopened(W[3], cumulative) == [Due(W[3], 2)]
+
+
+def test_what_an_answer_was_made_from_counts_and_not_what_another_would_be() -> None:
+    sliding = {W[2].key: W[1].key}  # the others were answered while the scheme was disjoint
+    assert reopened(W[1], sliding) == [Due(W[1], 2), Due(W[2], 2)]
+    assert reopened(W[0], sliding) == [Due(W[0], 2)]
+
+
+def test_an_answer_that_covers_a_late_record_of_an_earlier_window_is_not_due() -> None:
+    intakes = Intakes.of([LANDED_ALL, intake(2, at(W[3], 30), {W[0].key: 1})])
+    covered = {window.key: 2 for window in W[:4]}
+    assert due_windows(intakes, covered, GRID, FLOOR, NOW, {W[1].key: W[0].key}) == []
+
+
+def test_a_window_without_records_is_not_reopened() -> None:
+    intakes = Intakes.of([intake(1, at(W[3]), {W[0].key: 5}), intake(2, at(W[3], 30), {W[0].key: 1})])
+    covered = {W[0].key: 1, W[1].key: 1}
+    assert due_windows(intakes, covered, GRID, FLOOR, NOW, {W[1].key: W[0].key}) == [Due(W[0], 2)]
+
+
+def test_first_sources_are_those_of_answers_that_saw_more_than_their_window(lake: Lake) -> None:
+    lake.replace_window("windows", W[0], window_row(W[0], first_source=W[0].key))
+    lake.replace_window("windows", W[1], window_row(W[1], first_source=W[0].key))
+    lake.replace_window("windows", W[2], window_row(W[2], state=None, error="no Spark"))
+    assert first_sources(lake) == {W[1].key: W[0].key}
 
 
 def test_only_a_window_that_the_ledger_does_not_reach_takes_in() -> None:

@@ -359,8 +359,9 @@ def test_results_carry_page_statistics_and_a_bloom_filter_of_the_record_id(lake:
     assert "RLE_DICTIONARY" not in column.encodings
 
 
-def test_a_lake_of_an_older_silt_is_one_clear_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["ledger", "windows"])
+def test_a_lake_of_an_older_silt_is_one_clear_error(tmp_path: Path, name: str) -> None:
     uri = str(tmp_path / "lake")
-    write_deltalake(f"{uri}/ledger", pl.DataFrame({"number": [1], "attempt": ["a"]}))
-    with pytest.raises(LakeError, match="older Silt"):
+    write_deltalake(f"{uri}/{name}", pl.DataFrame({"number": [1], "attempt": ["a"]}))
+    with pytest.raises(LakeError, match=f"older Silt, whose table {name}"):
         Lake(uri).create(NOW, timedelta(hours=24))

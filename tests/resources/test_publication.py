@@ -11,6 +11,7 @@ from resources.errors import LakeError
 from resources.lake import Lake
 from resources.publication import publish, record_failure
 from resources.tables import TABLES
+from resources.versions import Stored, Version
 from resources.windows import Window
 from tests.resources.conftest import FIRST, GRID
 
@@ -27,6 +28,8 @@ def batch(window: Window = FIRST, revision: int = 1, digest: str = "d1", covered
         duplicates=2,
         dead_letters=3,
         missing=4,
+        first_source=window.step(-1).key,
+        seen=17,
     )
 
 
@@ -38,14 +41,17 @@ def row_of(lake: Lake, window: Window = FIRST) -> dict[str, Any]:
 @pytest.mark.parametrize("state", ["published", "empty", "too-few"])
 def test_a_published_window_says_what_its_answer_is_made_from(lake: Lake, state: str) -> None:
     before = datetime.now(UTC)
-    seconds = publish(lake, GRID, batch(), state, (11, 12))
+    assigned_by = Stored(Version(FIRST, 1), {"digest": "d1"})
+    seconds = publish(lake, GRID, batch(), state, (11, 12), assigned_by)
     row = row_of(lake)
     assert before <= row["published_at"] <= datetime.now(UTC)
     assert row["seconds"] == seconds == (row["published_at"] - GRID.close(FIRST)).total_seconds()
     assert {name: value for name, value in row.items() if name not in ("published_at", "seconds")} == {
         "window": FIRST.key, "slot": 1, "revision": 1, "digest": "d1", "state": state, "covered": 4,
         "contract_version": "c0ffee", "records": 9, "late": 1, "duplicates": 2, "dead_letters": 3,
-        "missing": 4, "results_version": 11, "stats_version": 12, "attempts": 0, "error": None,
+        "missing": 4, "first_source": FIRST.step(-1).key, "seen": 17,
+        "model_version": f"model_1/{FIRST.key}/r1", "model_digest": "d1",
+        "results_version": 11, "stats_version": 12, "attempts": 0, "error": None,
     }  # fmt: skip
     assert set(lake.read("windows").columns) == set(TABLES["windows"].schema)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from resources.errors import SettingError
+from resources.scheme import Scheme
 from resources.settings import Settings, load_settings, variables
 
 
@@ -127,3 +128,18 @@ def test_an_alert_hook_is_a_web_address(monkeypatch: pytest.MonkeyPatch, value: 
         load_settings()
     monkeypatch.setenv("SILT_ALERT_WEBHOOK", "https://alerts.example.com/silt")
     assert load_settings().alert_webhook == "https://alerts.example.com/silt"
+
+
+@pytest.mark.parametrize("name", ["disjoint", "cumulative", "sliding:2", "sliding:288"])
+def test_a_scheme_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("SILT_SCHEME", name)
+    assert load_settings().model_scheme == Scheme(name)
+
+
+@pytest.mark.parametrize("name", ["", "Disjoint", "sliding", "sliding:1", "sliding:289", "sliding:03"])
+def test_a_wrong_scheme_says_which_there_are(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("SILT_SCHEME", name)
+    with pytest.raises(
+        SettingError, match=r"SILT_SCHEME='.*' is wrong: the schemes are disjoint, cumulative"
+    ):
+        load_settings()
