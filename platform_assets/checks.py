@@ -23,6 +23,7 @@ ENOUGH_RECORDS = dg.AssetCheckKey(dg.AssetKey("kafka_batch"), "enough_records")
 NULLS = dg.AssetCheckKey(dg.AssetKey("kafka_batch"), "nulls")
 SILHOUETTES = {slot: dg.AssetCheckKey(dg.AssetKey(f"model_{slot}"), "silhouette") for slot in SLOTS}
 FRESHNESS = dg.AssetCheckKey(dg.AssetKey("cluster_stats"), "freshness")
+STRUCTURE = dg.AssetCheckKey(dg.AssetKey("model_review"), "structure")
 DRIFT = dg.AssetCheckKey(dg.AssetKey("model_review"), "drift")
 
 

@@ -60,10 +60,13 @@ def clusters_picture(
     shown = np.linspace(0, len(points) - 1, min(len(points), _POINTS)).astype(int)
     plane = flat(points[shown])
     for number, name in enumerate(names):
+        everyone = points[clusters == number]
+        if not len(everyone):
+            continue
         mine = clusters[shown] == number
         colour = _colour(name)
         axes.scatter(plane[mine, 0], plane[mine, 1], s=6, color=colour, alpha=0.5, linewidths=0, label=name)
-        centre = flat(points[clusters == number].mean(axis=0, keepdims=True))[0]
+        centre = flat(everyone.mean(axis=0, keepdims=True))[0]
         if name in before:
             start = flat(before[name][None, :])[0]
             axes.annotate("", centre, start, arrowprops={"arrowstyle": "->", "color": _INK, "lw": 1.5})

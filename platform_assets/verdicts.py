@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 
 from platform_assets.drift import Drift
 from platform_assets.training.drift import worst
+from platform_assets.training.structure import Structure
 from resources.accounting import Account
 
 RECORDS_PER_FEATURE = 70
 """So many records per feature let a clustering find what is there (Dolnicar, Grün, Leisch, Schmidt 2014)."""
 SILHOUETTE_FLOOR = 0.25
 """Below it there is no substantial structure (Kaufman, Rousseeuw, Finding Groups in Data, 1990)."""
-Structure = Literal["yes", "weak", "none"]
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,13 @@ def silhouette(score: float | None) -> Verdict:
     return Verdict(score >= SILHOUETTE_FLOOR, f"{score:.3f}, the floor is {SILHOUETTE_FLOOR}.", figures)
 
 
-def structure(verdict: Structure | None, p_values: Mapping[str, float]) -> Verdict:
-    """Whether the records have groups at all; None: not tested, for lack of records."""
-    if verdict is None:
-        return Verdict(True, "Not tested.")
-    figures = {"structure": verdict, **p_values}
-    return Verdict(verdict != "none", f"Structure: {verdict}.", figures)
+def structure(found: Structure | None) -> Verdict:
+    """Whether the records have groups at all."""
+    if found is None or found.box_p is None or found.gaussian_p is None:
+        return Verdict(True, "Not tested: no model, too few records, or no feature that is a number.")
+    figures = {"structure": found.verdict, "p, box": found.box_p, "p, Gaussian": found.gaussian_p}
+    dips = {f"p, dip of {name}": p for name, p in found.dip_p.items()}
+    return Verdict(found.verdict != "none", f"Structure: {found.verdict}.", figures | dips)
 
 
 def drift(drifts: Sequence[Drift]) -> Verdict:

@@ -212,6 +212,15 @@ TABLES: dict[str, Table] = {
             "named": pl.Int32,  # how many names there were up to this window
         }
     ),
+    "model_reviews": Table(  # whether there are clusters at all: tested after the publication
+        {
+            **_ANSWER,
+            "structure": pl.String,  # yes, weak, none or unknown
+            "box_p": pl.Float64,  # against points spread evenly over a box
+            "gaussian_p": pl.Float64,  # against one Gaussian
+            "dip_p": pl.List(pl.Struct({"feature": pl.String, "p": pl.Float64})),  # after Holm's correction
+        }
+    ),
     "drift": Table(
         {
             **_ANSWER,

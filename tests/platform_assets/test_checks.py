@@ -12,6 +12,7 @@ import pytest
 
 from platform_assets import verdicts
 from platform_assets.run import FAILURE_TAG
+from platform_assets.training.structure import Structure
 from platform_assets.verdicts import RECORDS_PER_FEATURE, SILHOUETTE_FLOOR
 from resources.due import covered_intakes, due_windows
 from resources.kafka import producer
@@ -205,10 +206,17 @@ def test_the_silhouette_has_a_floor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "passed"), [("yes", True), ("weak", True), ("none", False), (None, True)]
+    ("found", "passed"),
+    [
+        (Structure("yes", 0.01, 0.01, {"a": 0.2}), True),
+        (Structure("weak", 0.01, 0.3, {"a": 0.2}), True),
+        (Structure("none", 0.4, 0.3, {"a": 0.2}), False),
+        (Structure("unknown", None, None, {}), True),
+        (None, True),
+    ],
 )
-def test_records_without_structure_are_named(verdict: verdicts.Structure | None, passed: bool) -> None:
-    assert verdicts.structure(verdict, {"p of the gap": 0.2}).passed is passed
+def test_records_without_structure_are_named(found: Structure | None, passed: bool) -> None:
+    assert verdicts.structure(found).passed is passed
 
 
 def test_a_window_that_is_due_for_too_long_is_not_fresh() -> None:

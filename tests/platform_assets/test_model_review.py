@@ -164,7 +164,7 @@ def test_a_sample_of_a_big_window_is_bounded_and_even_over_its_time(reviewed: Re
     batch = reviewed.cluster(window)
     taken = [
         sample(
-            reviewed.lake, reviewed.contract, reviewed.grid, batch, reviewed.taker.ledger.intakes()
+            reviewed.lake, reviewed.contract, reviewed.settings.grid, batch, reviewed.taker.ledger.intakes()
         ).records
         for _ in range(2)
     ]
@@ -181,7 +181,7 @@ def test_a_sample_has_the_contracts_features_and_nulls(reviewed: Reviewed) -> No
     reviewed.land(window, seed=0, records=10)
     batch = reviewed.cluster(window)
     records = sample(
-        reviewed.lake, reviewed.contract, reviewed.grid, batch, reviewed.taker.ledger.intakes()
+        reviewed.lake, reviewed.contract, reviewed.settings.grid, batch, reviewed.taker.ledger.intakes()
     ).records
     assert records.schema == {"shop": pl.String, "price": pl.Float64, "weight": pl.Float64}
     assert records.height == 10
