@@ -39,7 +39,8 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
             results = pl.DataFrame(schema=dict(TABLES["clustering_results"].schema))
             if model:
                 records = batch_records(spark, platform, batch)
-                results = _results(assigned(records, platform.contract, model), platform.contract, batch)
+                clustered = assigned(records, platform.contract, model, batch.records)
+                results = _results(clustered, platform.contract, batch)
             platform.check_current(batch)
             platform.lake.replace_window("clustering_results", window, results)
             return dg.MaterializeResult(
