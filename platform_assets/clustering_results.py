@@ -40,8 +40,8 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
             results = pl.DataFrame(schema=dict(TABLES["clustering_results"].schema))
             if stored and (model := stored.model):
                 records = batch_records(spark, platform, batch)
-                frame = assigned(records, platform.contract, model)
-                results = _results(frame, platform.contract, batch, str(stored.version))
+                clustered = assigned(records, platform.contract, model, batch.records)
+                results = _results(clustered, platform.contract, batch, str(stored.version))
             platform.check_current(batch)
             platform.lake.replace_window("clustering_results", window, results)
             return dg.MaterializeResult(

@@ -87,7 +87,7 @@ def _refined(held: DataFrame, contract: Contract, found: Profile) -> Training:
         sample, weights = rows[:, :-1], rows[:, -1]
     fit, candidates = _fitted(contract, sample, weights, watch)
     with watch.step("refine"):
-        lloyd = _lloyd(points, fit.centres)
+        lloyd = _lloyd(points, fit.centres, found.records)
     with watch.step("score"):
         scores = spark_quality(points, lloyd.centres, lloyd.sums)
     moved = replace(
@@ -145,7 +145,7 @@ def _drawn(held: DataFrame, names: list[str], found: Profile) -> DataFrame:
     """The sample's points and their weights: each is drawn by itself, in whatever order they lie."""
     means = [place for encoder in found.encoders for place in encoder.mean]
     spread = sum(encoder.squares for encoder in found.encoders)
-    from_mean = squares(names, np.array([means]))[0]
+    from_mean = squares(names, np.array([means]), found.records)[0]
     chance = sf.least(sf.lit(1.0), SAMPLE * (0.5 / found.records + 0.5 / spread * from_mean))
     return (
         held.withColumn(_CHANCE, chance)
@@ -154,10 +154,10 @@ def _drawn(held: DataFrame, names: list[str], found: Profile) -> DataFrame:
     )
 
 
-def _lloyd(points: DataFrame, centres: Floats) -> _Lloyd:
+def _lloyd(points: DataFrame, centres: Floats, count: int) -> _Lloyd:
     """Lloyd's steps over all records: each moves the centres to the means of the records nearest to them."""
     for step in range(1, STEPS + 1):
-        sums = spark_sums(points, centres)
+        sums = spark_sums(points, centres, count)
         converged = bool(np.linalg.norm(sums.means - centres, axis=1).max() < MOVED)
         if converged or step == STEPS:
             break

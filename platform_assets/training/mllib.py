@@ -38,7 +38,7 @@ def train(ordered: DataFrame, contract: Contract, found: Profile) -> Training:
         iterations = fitted.summary.numIter
     with watch.step("score"):
         points = points.select(*names)
-        scores = spark_quality(points, centres, spark_sums(points, centres))
+        scores = spark_quality(points, centres, spark_sums(points, centres, found.records))
     return Training(
         model=ClusterModel(found.features, centres),
         quality=scores,

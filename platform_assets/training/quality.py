@@ -91,10 +91,10 @@ def _silhouettes(points: Floats, clusters: NDArray[np.int64], found: Sums, centr
         return cast(Floats, np.where(alone, 0.0, (far - near) / np.where(greater > 0, greater, 1.0)))
 
 
-def spark_sums(points: DataFrame, centres: Floats) -> Sums:
-    """One pass over points, the columns of a frame."""
+def spark_sums(points: DataFrame, centres: Floats, count: int) -> Sums:
+    """One pass over so many points, the columns of a frame."""
     names = points.columns
-    clusters, rows = _by_cluster(nearest(points, names, centres), [LEAST, *names])
+    clusters, rows = _by_cluster(nearest(points, names, centres, count), [LEAST, *names])
     return _added_up(clusters, rows, centres)
 
 
@@ -104,8 +104,10 @@ def spark_quality(points: DataFrame, centres: Floats, found: Sums) -> Quality:
     Args:
         found: the sums with these very centres.
     """
-    names = points.columns
-    clustered = nearest(points, names, centres).withColumn(_TO_MEANS, squares(names, found.means))
+    names, count = points.columns, int(found.counts.sum())
+    clustered = nearest(points, names, centres, count).withColumn(
+        _TO_MEANS, squares(names, found.means, count)
+    )
     scored = clustered.withColumn(_SCORE, _silhouette(found, centres))
     clusters, rows = _by_cluster(scored, [LEAST, _SCORE])
     totals = np.zeros((len(centres), rows.shape[1]))

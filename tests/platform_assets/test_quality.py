@@ -8,9 +8,9 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
-from platform_assets.training.assign import nearest
+from platform_assets.training.assign import LEAST, MANY, nearest
 from platform_assets.training.quality import Quality, quality, spark_quality, spark_sums
-from resources.cluster_model import Floats
+from resources.cluster_model import Floats, squared_distances
 from tests.platform_assets.frames import silhouettes
 
 
@@ -20,7 +20,7 @@ def framed(spark: SparkSession, points: Floats) -> DataFrame:
 
 
 def in_spark(points: DataFrame, centres: Floats) -> Quality:
-    return spark_quality(points, centres, spark_sums(points, centres))
+    return spark_quality(points, centres, spark_sums(points, centres, 0))
 
 
 @pytest.mark.parametrize(("k", "d"), [(2, 1), (5, 3), (25, 20)])
@@ -30,7 +30,7 @@ def test_silhouettes_are_those_of_sparks_evaluator(spark: SparkSession, k: int, 
     points = 1_000 + centres[source.integers(0, k, 600)] + source.normal(size=(600, d))
     centres = 1_000 + centres
     frame = framed(spark, points)
-    clustered = nearest(frame, frame.columns, centres).select(
+    clustered = nearest(frame, frame.columns, centres, 0).select(
         array_to_vector(sf.array(*frame.columns)).alias("features"), sf.col("cluster").alias("prediction")
     )
     expected = ClusteringEvaluator().evaluate(clustered)
@@ -41,6 +41,19 @@ def test_silhouettes_are_those_of_sparks_evaluator(spark: SparkSession, k: int, 
     assert scores.silhouettes == pytest.approx(alone.silhouettes, abs=1e-9)
     assert scores.inertia == pytest.approx(alone.inertia)
     assert (scores.sizes, scores.separation) == (alone.sizes, alone.separation)
+
+
+def test_sums_written_out_and_in_a_loop_give_the_same_bits_as_numpy(spark: SparkSession) -> None:
+    source = np.random.default_rng(2)
+    points, centres = source.normal(size=(500, 7)), source.normal(size=(4, 7))
+    frame = framed(spark, points)
+    squares = squared_distances(points, centres)
+    for count in (0, MANY + 1):
+        answer = nearest(frame, frame.columns, centres, count).select(*frame.columns, "cluster", LEAST)
+        rows = pl.DataFrame(answer.toArrow())
+        assert np.array_equal(rows.select(frame.columns).to_numpy(), points)
+        assert rows["cluster"].to_list() == squares.argmin(axis=1).tolist()
+        assert rows[LEAST].to_list() == squares.min(axis=1).tolist()
 
 
 def test_centres_need_not_be_means() -> None:
