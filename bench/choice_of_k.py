@@ -93,16 +93,16 @@ def main() -> None:
 
 @main.command()
 def tune() -> None:
-    """Print how often k is right on the tuning seeds, by the rule's two thresholds."""
+    """Print how often k is right on the tuning seeds, by the rule's threshold."""
     with ProcessPoolExecutor(_WORKERS) as pool:
         clear, middling = (trials(pool, TUNING, distance) for distance in (CLEAR, MIDDLING))
-    _head("separation", "stability", "clear", "middling", "clear and middling")
-    for separated, stable in product(np.arange(2.9, 3.75, 0.1), (0.0, 0.5, 0.6, 0.7, 0.8)):
+    _head("separated from", "clear", "middling", "clear and middling")
+    for separated in np.arange(2.9, 4.05, 0.1):
         shares = [
-            fmean(picked(each.candidates, separated, stable) == each.k for each in found)
+            fmean(picked(each.candidates, separated) == each.k for each in found)
             for found in (clear, middling, clear + middling)
         ]
-        _row(f"{separated:.1f}", f"{stable:.1f}", *(f"{share:.1%}" for share in shares))
+        _row(f"{separated:.1f}", *(f"{share:.1%}" for share in shares))
 
 
 @main.command()

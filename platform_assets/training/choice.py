@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import squareform
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import (
@@ -24,10 +26,8 @@ MOST_FITS = 200
 """Small fits a window, all candidates and resamples together; every start of k-means counts as one."""
 POINTS = 1_000
 """Starts, scores and resamples look at so many points at most."""
-SEPARATED = 3.3
-"""A candidate is admitted from this Ashman's D on. Halves of one Gaussian reach 2.65."""
-STABLE = 0.6
-"""A candidate is admitted from this stability on."""
+SEPARATED = 3.5
+"""From this Ashman's D on two clusters are separated. Halves of a Gaussian have 2.65, of a uniform 3.46."""
 _STARTS, _RESAMPLES = 14, 7
 _NO_SPREAD = 1e-12  # of clusters of equal records: the separation stays finite
 
@@ -46,7 +46,8 @@ class Candidate:
         calinski_harabasz: of the even sample, more is better.
         davies_bouldin: of the even sample, less is better.
         stability: mean adjusted Rand index between this fit and fits on bootstrap resamples, 1 is best.
-        ashman_d: :func:`least_ashman_d`, more is better.
+        separations: the k - 1 values of Ashman's D (:func:`ashman_ds`), rising, at which its clusters join
+            one after the other if the least separated ones always join first (single linkage).
     """
 
     k: int
@@ -55,7 +56,11 @@ class Candidate:
     calinski_harabasz: float | None
     davies_bouldin: float | None
     stability: float
-    ashman_d: float
+    separations: tuple[float, ...]
+
+    def groups(self, separated: float = SEPARATED) -> int:
+        """How many are left when all clusters that are not separated have joined."""
+        return 1 + sum(each >= separated for each in self.separations)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,12 @@ class Choice:
 
 
 def choose(points: Floats, weights: Floats, smallest: int, largest: int, seed: int) -> Choice:
-    """Choose k: the largest candidate that is separated and stable; if there is none, the best silhouette.
+    """Choose k: the largest number of groups (:meth:`Candidate.groups`) on which two candidates agree, or
+    which is a candidate's own k: all its clusters are separated then. If there is none from 2 on, it is the k
+    of the best silhouette.
+
+    So k is how many clusters are apart, not how often they can be cut: what a larger candidate has cut counts
+    once, and what k-means has merged beside a cut, a larger candidate has apart.
 
     Every candidate starts from an even sample of at most ``POINTS`` points and is then fitted on all weighted
     points, where inertia and Ashman's D are taken. The scores of scikit-learn know no weights: they, and the
@@ -80,10 +90,10 @@ def choose(points: Floats, weights: Floats, smallest: int, largest: int, seed: i
         smallest, largest: the range of k, both ends included, from 2 on; it ends below the number of distinct
             points. If no candidate is left, ``smallest`` is chosen without any.
 
-    Sources: the largest k whose clusters pass a threshold: Tibshirani and Walther, Cluster validation by
-    prediction strength, JCGS 14 (2005); stability by bootstrap: Fang and Wang, CSDA 56 (2012), agreement by
-    the adjusted Rand index of Hubert and Arabie, J. Classification 2 (1985). Both thresholds were tuned on
-    generated data: docs/models.md.
+    Sources: joining what is not separated: Hennig, Methods for merging Gaussian mixture components, ADAC 4
+    (2010); separation: Ashman, Bird and Zepf, Astronomical J. 108 (1994); stability by bootstrap: Fang and
+    Wang, CSDA 56 (2012), by the adjusted Rand index of Hubert and Arabie, J. Classification 2 (1985). The
+    threshold was tuned on generated data: docs/models.md.
     """
     rng = np.random.default_rng(seed)
     sample = points[even_sample(weights, POINTS, rng)]
@@ -104,11 +114,13 @@ def choose(points: Floats, weights: Floats, smallest: int, largest: int, seed: i
     return Choice(picked(candidates), candidates, len(ks) * (starts + 1 + len(resamples)))
 
 
-def picked(candidates: Sequence[Candidate], separated: float = SEPARATED, stable: float = STABLE) -> int:
+def picked(candidates: Sequence[Candidate], separated: float = SEPARATED) -> int:
     """The rule of :func:`choose`."""
-    admitted = [each.k for each in candidates if each.ashman_d >= separated and each.stability >= stable]
-    if admitted:
-        return max(admitted)
+    groups = [each.groups(separated) for each in candidates]
+    agreed = {number for number in groups if groups.count(number) > 1}
+    confirmed = agreed | {each.k for each, number in zip(candidates, groups, strict=True) if number == each.k}
+    if max(confirmed, default=1) > 1:
+        return max(candidates[0].k, *confirmed)
     return max(candidates, key=lambda each: -1.0 if each.silhouette is None else each.silhouette).k
 
 
@@ -149,6 +161,7 @@ def _candidate(window: _Window, centres: Floats, rng: np.random.Generator) -> Ca
     fit = KMeans(k, init=centres, n_init=1, tol=0).fit(window.points, sample_weight=window.weights)
     labels = fit.predict(window.sample)
     others = [_fitted(resample, k, 1, rng).predict(window.sample) for resample in window.resamples]
+    apart = ashman_ds(window.points, window.weights, fit.labels_, fit.cluster_centers_)
     several = len(np.unique(labels)) > 1
     return Candidate(
         k=k,
@@ -159,7 +172,7 @@ def _candidate(window: _Window, centres: Floats, rng: np.random.Generator) -> Ca
         calinski_harabasz=float(calinski_harabasz_score(window.sample, labels)) if several else None,
         davies_bouldin=float(davies_bouldin_score(window.sample, labels)) if several else None,
         stability=float(np.mean([adjusted_rand_score(labels, other) for other in others])),
-        ashman_d=least_ashman_d(window.points, window.weights, fit.labels_, fit.cluster_centers_),
+        separations=tuple(linkage(squareform(apart, checks=False), "single")[:, 2].tolist()),
     )
 
 
@@ -167,8 +180,8 @@ def _fitted(points: Floats, k: int, starts: int, rng: np.random.Generator) -> KM
     return KMeans(k, n_init=starts, random_state=int(rng.integers(2**31))).fit(points)
 
 
-def least_ashman_d(points: Floats, weights: Floats, labels: Labels, centres: Floats) -> float:
-    """How far apart the least separated two clusters are: the distance of their centres in units of their
+def ashman_ds(points: Floats, weights: Floats, labels: Labels, centres: Floats) -> Floats:
+    """How far apart each two clusters are, shape (k, k): the distance of their centres in units of their
     pooled standard deviation along the line between them.
 
     It is Ashman's D (Ashman, Bird and Zepf, Astronomical J. 108, 1994) with the deviations pooled by weight,
@@ -181,8 +194,8 @@ def least_ashman_d(points: Floats, weights: Floats, labels: Labels, centres: Flo
     lines = centres[:, None, :] - centres[None, :, :]
     along = np.einsum("ijd,ide,ije->ij", lines, scatters, lines)
     pooled = (along + along.T) / (masses[:, None] + masses[None, :])
-    squares = (lines**2).sum(axis=2) ** 2 / np.maximum(pooled, _NO_SPREAD)
-    return float(np.sqrt(squares[np.triu_indices(len(centres), 1)].min()))
+    squares: Floats = (lines**2).sum(axis=2) ** 2 / np.maximum(pooled, _NO_SPREAD)
+    return np.sqrt(squares)
 
 
 def _scatter(points: Floats, weights: Floats, mine: NDArray[np.bool_], centre: Floats) -> Floats:

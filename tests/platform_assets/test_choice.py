@@ -16,8 +16,8 @@ from platform_assets.training.choice import (
     MOST_FITS,
     Candidate,
     Choice,
+    ashman_ds,
     choose,
-    least_ashman_d,
     picked,
 )
 from resources.cluster_model import Floats
@@ -34,8 +34,8 @@ def chosen(points: Floats, smallest: int = 2, largest: int = 10) -> Choice:
     return choose(points, np.ones(len(points)), smallest, largest, seed=3)
 
 
-def candidate(k: int, *, ashman_d: float, stability: float, silhouette: float) -> Candidate:
-    return Candidate(k, 1.0, silhouette, 1.0, 1.0, stability, ashman_d)
+def candidate(k: int, *separations: float, silhouette: float = 0.5) -> Candidate:
+    return Candidate(k, 1.0, silhouette, 1.0, 1.0, 0.9, separations)
 
 
 SQUARE = 8 * np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
@@ -64,19 +64,23 @@ def test_same_seed_chooses_from_the_same_scores(square: Choice) -> None:
     assert chosen(blobs(SQUARE, 100)) == square
 
 
-def test_largest_separated_and_stable_candidate_is_picked() -> None:
-    apart = {"ashman_d": 5.0, "stability": 0.9}
-    assert picked([
-        candidate(2, **apart, silhouette=0.9),
-        candidate(3, **apart, silhouette=0.2),
-        candidate(4, ashman_d=2.7, stability=0.9, silhouette=0.3),
-        candidate(5, ashman_d=5.0, stability=0.4, silhouette=0.3),
-    ]) == 3  # fmt: skip
+def test_largest_k_whose_clusters_are_all_separated_is_picked() -> None:
+    assert picked([candidate(2, 5), candidate(3, 4, 5), candidate(4, 2.7, 2.7, 4)]) == 3
+
+
+def test_number_of_groups_that_two_candidates_agree_on_is_picked_where_its_own_k_has_merged_them() -> None:
+    merged = candidate(4, 2.7, 5, 5)
+    cut = [candidate(5, 2.7, 5, 5, 5), candidate(6, 2.6, 2.7, 5, 5, 5)]
+    assert picked([candidate(2, 5), candidate(3, 5, 5), merged, *cut]) == 4
+    assert picked([candidate(2, 5), candidate(3, 5, 5), merged, *cut[:1]]) == 3
 
 
 def test_best_silhouette_is_picked_where_no_candidate_is_separated() -> None:
-    merged = {"ashman_d": 2.7, "stability": 0.9}
-    assert picked([candidate(k, **merged, silhouette=1 - abs(k - 3) / 10) for k in (2, 3, 4)]) == 3
+    assert picked([candidate(k, *[2.7] * (k - 1), silhouette=1 - abs(k - 3) / 10) for k in (2, 3, 4)]) == 3
+
+
+def test_smallest_of_the_range_is_picked_where_fewer_clusters_are_apart() -> None:
+    assert picked([candidate(4, 2.7, 2.7, 5), candidate(5, 2.7, 2.7, 2.7, 5)]) == 4
 
 
 @pytest.mark.parametrize(("smallest", "largest"), [(2, 10), (4, 5), (2, 30)])
@@ -115,9 +119,8 @@ def test_weighted_sample_of_a_large_window_gives_the_windows_k_and_scores() -> N
     scores = found.candidates[2]
     assert found.k == 4
     assert scores.inertia == pytest.approx(fit.inertia_, rel=0.05)
-    assert scores.ashman_d == pytest.approx(
-        least_ashman_d(window, np.ones(len(window)), fit.labels_, fit.cluster_centers_), rel=0.05
-    )
+    apart = ashman_ds(window, np.ones(len(window)), fit.labels_, fit.cluster_centers_)
+    assert scores.separations[0] == pytest.approx(apart[apart > 0].min(), rel=0.05)
 
 
 def test_records_far_off_and_too_few_for_the_even_sample_do_not_fail_the_choice() -> None:
@@ -125,7 +128,7 @@ def test_records_far_off_and_too_few_for_the_even_sample_do_not_fail_the_choice(
     weights = np.r_[np.full(3_000, 100.0), np.ones(5)]
     found = choose(points, weights, 2, 3, seed=3)
     assert found.candidates[0].silhouette is None
-    assert found.candidates[0].ashman_d > 1_000
+    assert found.candidates[0].separations[0] > 1_000
 
 
 def test_weight_counts_as_so_many_records_in_ashmans_d() -> None:
@@ -134,10 +137,10 @@ def test_weight_counts_as_so_many_records_in_ashmans_d() -> None:
     centres = np.array(
         [np.average(points[labels == each], axis=0, weights=weights[labels == each]) for each in (0, 1)]
     )
-    repeated = least_ashman_d(
+    repeated = ashman_ds(
         np.repeat(points, weights, axis=0), np.ones(weights.sum()), np.repeat(labels, weights), centres
     )
-    assert least_ashman_d(points, weights.astype(float), labels, centres) == pytest.approx(repeated)
+    assert ashman_ds(points, weights.astype(float), labels, centres) == pytest.approx(repeated)
 
 
 def test_ashmans_d_of_two_gaussians_is_their_mahalanobis_distance_whatever_the_noise_beside() -> None:
@@ -146,14 +149,14 @@ def test_ashmans_d_of_two_gaussians_is_their_mahalanobis_distance_whatever_the_n
     for each in (points, noisy):
         centres = np.array([each[labels == 0].mean(axis=0), each[labels == 1].mean(axis=0)])
         centres[:, 1:] = 0
-        found = least_ashman_d(each, np.ones(len(each)), labels, centres)
+        found = ashman_ds(each, np.ones(len(each)), labels, centres)[0, 1]
         assert found == pytest.approx(6, rel=0.02)
 
 
 def test_ashmans_d_of_one_gaussians_halves_is_far_below_what_admits() -> None:
     points = np.random.default_rng(0).normal(size=(50_000, 1))
     fit = KMeans(2, n_init=1, random_state=0).fit(points)
-    found = least_ashman_d(points, np.ones(len(points)), fit.labels_, fit.cluster_centers_)
+    found = ashman_ds(points, np.ones(len(points)), fit.labels_, fit.cluster_centers_)[0, 1]
     assert found == pytest.approx(2 * np.sqrt(2 / np.pi) / np.sqrt(1 - 2 / np.pi), rel=0.02)
 
 
