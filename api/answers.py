@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-import polars as pl
-
 from api import schemas
 from api.cursors import Filters, Position
 from api.problems import BadParameterError, NotThereError
@@ -17,6 +15,7 @@ from resources.lake import Lake
 from resources.windows import Grid
 
 _REMEMBERED = 64
+_DRIFT = ("reference", "reference_window", "feature", "psi", "distance", "p", "inertia_ratio", "level")
 _NO_IDENTITY: dict[str, str | None] = {"clusterId": None, "clusterName": None}
 
 
@@ -34,14 +33,18 @@ class Answers:
         self._stats = AnswerTable(lake, "cluster_stats")
         self._models = AnswerTable(lake, "models")
         self._ids = AnswerTable(lake, "cluster_ids")
+        self._drift = AnswerTable(lake, "drift")
+        self._reviews = AnswerTable(lake, "model_reviews")
         self._stats_of = lru_cache(_REMEMBERED)(self._read_stats)
         self._model_of = lru_cache(_REMEMBERED)(self._read_model)
         self._ids_of = lru_cache(_REMEMBERED)(self._read_ids)
+        self._drift_of = lru_cache(_REMEMBERED)(self._read_drift)
 
     def check(self) -> None:
         """Read the newest version of every table that answers come from."""
         self._windows.view()
-        for table in (self._results.table, self._stats, self._models, self._ids):
+        reviewed = (self._ids, self._drift, self._reviews)
+        for table in (self._results.table, self._stats, self._models, *reviewed):
             table.snapshot()
 
     def cluster_stats(self, model: str | None, window: str | None) -> list[dict[str, Any]]:
@@ -60,7 +63,13 @@ class Answers:
 
     def models(self, model: str | None, window: str | None) -> list[schemas.Model]:
         """A window's model, or the newest of each model; raises as :meth:`cluster_stats` does."""
-        return [self._model_of(answer) for answer in self._chosen(model, window)]
+        version = self._reviews.snapshot().version
+        return [self._model_of(answer, version) for answer in self._chosen(model, window)]
+
+    def drift(self, model: str | None, window: str | None) -> list[schemas.Drift]:
+        """A window's drift, or that of the newest of each model; raises as :meth:`cluster_stats` does."""
+        version = self._drift.snapshot().version
+        return [row for answer in self._chosen(model, window) for row in self._drift_of(answer, version)]
 
     def page(
         self, filters: Filters, limit: int, after: Position | None = None
@@ -143,11 +152,25 @@ class Answers:
 
     def _read_ids(self, answer: Answer, version: int) -> dict[int, dict[str, str | None]]:
         """Ids and names by cluster, as of a version of their table or later; none until they are matched."""
-        files = self._ids.snapshot().held.get((answer.window, answer.digest or ""), [])
-        rows = only(files, answer).select("cluster", "id", "name").collect() if files else pl.DataFrame()
-        return {cluster: {"clusterId": id_, "clusterName": name} for cluster, id_, name in rows.iter_rows()}
+        return {
+            row["cluster"]: {"clusterId": row["id"], "clusterName": row["name"]}
+            for row in _reviewed(self._ids, answer)
+        }
 
-    def _read_model(self, answer: Answer) -> schemas.Model:
+    def _read_drift(self, answer: Answer, version: int) -> list[schemas.Drift]:
+        """As of a version of the table or later; empty until the window is reviewed."""
+        return [
+            schemas.Drift(
+                model=answer.model,
+                window=answer.window,
+                model_version=answer.model_version,
+                **{name: row[name] for name in _DRIFT},
+            )
+            for row in _reviewed(self._drift, answer)
+        ]
+
+    def _read_model(self, answer: Answer, version: int) -> schemas.Model:
+        """As of a version of the reviews or later."""
         rows = self._models.rows(self._models.snapshot(), answer.model_row)  # alike: of several revisions
         row = rows.sort("revision").collect().row(-1, named=True)
         return schemas.Model(
@@ -157,7 +180,14 @@ class Answers:
             k=row["k"],
             silhouette=row["silhouette"],
             inertia=row["inertia"],
+            structure=next((review["structure"] for review in _reviewed(self._reviews, answer)), None),
             records=row["records"],
             trained_at=row["trained_at"],
             features={f["name"]: schemas.Feature(f["kind"], f["fill"]) for f in row["features"]},
         )
+
+
+def _reviewed(table: AnswerTable, answer: Answer) -> list[dict[str, Any]]:
+    """What a table that follows the publication has of an answer; nothing until it is written."""
+    files = table.snapshot().held.get((answer.window, answer.digest or ""), [])
+    return only(files, answer).collect().to_dicts() if files else []

@@ -12,6 +12,7 @@ from api.parameters import refuse_unknown_parameters
 from api.problems import HANDLERS
 from api.routes.cluster_stats import ClusterStatsController
 from api.routes.clustering_results import ClusteringResultsController
+from api.routes.drift import DriftController
 from api.routes.health import HealthController
 from api.routes.models import ModelsController
 from resources.lake import Lake
@@ -28,6 +29,7 @@ def create_app(settings: Settings) -> Litestar:
             ClusterStatsController,
             ClusteringResultsController,
             ModelsController,
+            DriftController,
             HealthController,
             to_schema,
         ],

@@ -102,6 +102,14 @@ class Model(msgspec.Struct, rename="camel"):
         float | None,
         Meta(description="sum of squared distances to the centres, in scaled units", examples=[883.5]),
     ]
+    structure: Annotated[
+        Literal["yes", "weak", "none", "unknown"] | None,
+        Meta(
+            description="whether the window has clusters at all: `yes` if both nulls are rejected or a "
+            "feature is multimodal, `weak` if one is; null until it is tested, right after the publication",
+            examples=["yes"],
+        ),
+    ]
     records: Annotated[int, Meta(description="records that it was trained on", examples=[421])]
     trained_at: Annotated[datetime, Meta(examples=["2026-11-24T05:10:03.120000Z"])]
     features: Annotated[
@@ -109,6 +117,49 @@ class Model(msgspec.Struct, rename="camel"):
         Meta(
             description="by name, in the order of the model's dimensions",
             examples=[{"Item_price": {"kind": "number", "mean": 434.5}}],
+        ),
+    ]
+
+
+class Drift(msgspec.Struct, rename="camel"):
+    """How far a window lies from a reference: in a feature, or as the reference's model explains it."""
+
+    model: _Model
+    window: _Window
+    model_version: _ModelVersion
+    reference: Annotated[
+        Literal["previous", "baseline"],
+        Meta(description="the published window before, or the one that is pinned", examples=["previous"]),
+    ]
+    reference_window: _Window
+    feature: Annotated[
+        str | None,
+        Meta(description="the contract's name; null: the model as a whole", examples=["Item_price"]),
+    ]
+    psi: Annotated[float | None, Meta(description="population stability index", examples=[0.031])]
+    distance: Annotated[
+        float | None,
+        Meta(
+            description="between the two windows: Kolmogorov-Smirnov of numbers, Cramér's V of categories",
+            examples=[0.042],
+        ),
+    ]
+    p: Annotated[
+        float | None, Meta(description="of the two-sample test, after Holm's correction", examples=[0.62])
+    ]
+    inertia_ratio: Annotated[
+        float | None,
+        Meta(
+            description="of the model: the inertia of the reference's model on this window, over its own",
+            examples=[1.012],
+        ),
+    ]
+    level: Annotated[
+        Literal["none", "moderate", "major", "unknown"],
+        Meta(
+            description="`moderate` from an index of 0.1 and `major` from 0.25, where p is at most 0.01; of "
+            "the model from a ratio of 1.2 and of 1.5; `unknown` below 500 records",
+            examples=["none"],
         ),
     ]
 

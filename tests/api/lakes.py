@@ -52,6 +52,15 @@ class HandMadeLake(Lake):
         ]
         self._replace("cluster_ids", window, rows)
 
+    def review(self, window: Window, structure: str, psi: float, revision: int = 1) -> None:
+        """Write what follows a window's publication: its structure, and its drift from the window before."""
+        head = _head(window, revision)
+        self._replace("model_reviews", window, [{**head, "structure": structure}])
+        against = {**head, "reference": "previous", "reference_window": window.step(-1).key}
+        moved = {"feature": "Item_price", "psi": psi, "distance": 0.2, "p": 0.001, "level": "major"}
+        model = {"inertia_ratio": 1.01, "level": "none"}
+        self._replace("drift", window, [{**against, **model}, {**against, **moved}])
+
     def write_row(
         self,
         window: Window,

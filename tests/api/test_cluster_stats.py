@@ -68,6 +68,7 @@ def test_model_is_shown_with_its_quality_and_features(lake: HandMadeLake, client
             "k": 2,
             "silhouette": 0.5868,
             "inertia": 883.5,
+            "structure": None,
             "records": 3,
             "trainedAt": "2026-11-24T12:00:00Z",
             "features": {
@@ -76,6 +77,33 @@ def test_model_is_shown_with_its_quality_and_features(lake: HandMadeLake, client
             },
         }
     ]
+
+
+def test_what_follows_the_publication_is_shown_once_it_is_there_and_only_of_the_answer(
+    lake: HandMadeLake, client: Client
+) -> None:
+    lake.publish(FIRST, {"a": 0, "b": 1})
+    assert client.get("/api/drift").json() == []
+
+    lake.review(FIRST, structure="weak", psi=0.3)
+    assert client.get("/api/models").json()[0]["structure"] == "weak"
+    moved = {
+        "model": "model_1",
+        "window": "2026-11-24T0500Z",
+        "modelVersion": "model_1/2026-11-24T0500Z/r1",
+        "reference": "previous",
+        "referenceWindow": "2026-11-24T0455Z",
+    }
+    nothing = dict.fromkeys(("psi", "distance", "p"))
+    assert client.get(f"/api/drift?window={FIRST.key}").json() == [
+        {**moved, "feature": None, **nothing, "inertiaRatio": 1.01, "level": "none"},
+        {**moved, "feature": "Item_price", "psi": 0.3, "distance": 0.2, "p": 0.001, "inertiaRatio": None,
+         "level": "major"},
+    ]  # fmt: skip
+
+    lake.publish(FIRST, {"a": 0, "b": 1, "late": 1}, revision=2)
+    assert client.get("/api/drift").json() == []
+    assert client.get("/api/models").json()[0]["structure"] is None
 
 
 def test_model_and_window_choose(lake: HandMadeLake, client: Client) -> None:

@@ -15,6 +15,7 @@ ROUTES = {
     "/api/clustering-results": {"200", "400", "404", "500", "503"},
     "/api/clustering-results/{uniqueId}": {"200", "400", "404", "500", "503"},
     "/api/models": {"200", "400", "404", "500", "503"},
+    "/api/drift": {"200", "400", "404", "500", "503"},
     "/health/live": {"200", "400", "500"},
     "/health/ready": {"200", "400", "500", "503"},
 }
@@ -54,6 +55,7 @@ def test_every_parameter_is_described_and_may_not_be_null(document: dict[str, An
 
 def test_answers_are_as_documented(lake: HandMadeLake, client: Client, document: dict[str, Any]) -> None:
     lake.publish(FIRST, {"a": 0, "b": 1})
+    lake.review(FIRST, structure="yes", psi=0.3)
     urls = {path: path.replace("{uniqueId}", "a") for path in ROUTES}
     for path, url in urls.items():
         _validate(document, path, "200", "application/json", client.get(url).json())
