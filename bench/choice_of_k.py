@@ -24,8 +24,6 @@ SETS = 100
 """Sets a row of the tables on structure."""
 CLEAR_SHARE, CLEAR_AND_MIDDLING_SHARE, UNSTRUCTURED_SHARE, BIMODAL_SHARE = 0.9, 0.75, 0.95, 0.9
 DISTANCES = {"clear": CLEAR, "middling": MIDDLING, "overlapping": OVERLAPPING}
-
-
 _WORKERS = 2
 
 
@@ -46,15 +44,14 @@ def trial(job: tuple[int, float, bool]) -> Trial:
     seed, least_distance, crowded = job
     known = clustered(least_distance, seed, crowded=crowded)
     choice = choose(known.points, np.ones(len(known.points)), SMALLEST, LARGEST, seed)
-    agreement, agreement_of_known = (
-        float(
-            adjusted_rand_score(
-                known.labels, KMeans(k, n_init=30, random_state=seed).fit_predict(known.points)
-            )
-        )
-        for k in (choice.k, known.k)
+    chosen, true = (KMeans(k, n_init=30, random_state=seed).fit(known.points) for k in (choice.k, known.k))
+    return Trial(
+        known.k,
+        choice.k,
+        choice.candidates,
+        float(adjusted_rand_score(known.labels, chosen.labels_)),
+        float(adjusted_rand_score(known.labels, true.labels_)),
     )
-    return Trial(known.k, choice.k, choice.candidates, agreement, agreement_of_known)
 
 
 def trials(pool: Executor, seeds: Iterable[int], least_distance: float, crowded: bool = False) -> list[Trial]:

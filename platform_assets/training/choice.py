@@ -88,7 +88,7 @@ def choose(points: Floats, weights: Floats, smallest: int, largest: int, seed: i
         points: shape (n, features), scaled.
         weights: shape (n,), how many records each point stands for.
         smallest, largest: the range of k, both ends included, from 2 on; it ends below the number of distinct
-            points. If no candidate is left, ``smallest`` is chosen without any.
+            points. If no candidate is left, ``smallest`` is chosen without any. At most 50 candidates.
 
     Sources: joining what is not separated: Hennig, Methods for merging Gaussian mixture components, ADAC 4
     (2010); separation: Ashman, Bird and Zepf, Astronomical J. 108 (1994); stability by bootstrap: Fang and
@@ -162,17 +162,25 @@ def _candidate(window: _Window, centres: Floats, rng: np.random.Generator) -> Ca
     labels = fit.predict(window.sample)
     others = [_fitted(resample, k, 1, rng).predict(window.sample) for resample in window.resamples]
     apart = ashman_ds(window.points, window.weights, fit.labels_, fit.cluster_centers_)
-    several = len(np.unique(labels)) > 1
+    silhouette, calinski_harabasz, davies_bouldin = _scores(window, labels)
     return Candidate(
         k=k,
         inertia=float(fit.inertia_),
-        silhouette=float(silhouette_score(window.distances, labels, metric="precomputed"))
-        if several
-        else None,
-        calinski_harabasz=float(calinski_harabasz_score(window.sample, labels)) if several else None,
-        davies_bouldin=float(davies_bouldin_score(window.sample, labels)) if several else None,
+        silhouette=silhouette,
+        calinski_harabasz=calinski_harabasz,
+        davies_bouldin=davies_bouldin,
         stability=float(np.mean([adjusted_rand_score(labels, other) for other in others])),
         separations=tuple(linkage(squareform(apart, checks=False), "single")[:, 2].tolist()),
+    )
+
+
+def _scores(window: _Window, labels: Labels) -> tuple[float | None, float | None, float | None]:
+    if len(np.unique(labels)) < 2:
+        return None, None, None
+    return (
+        float(silhouette_score(window.distances, labels, metric="precomputed")),
+        float(calinski_harabasz_score(window.sample, labels)),
+        float(davies_bouldin_score(window.sample, labels)),
     )
 
 
