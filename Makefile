@@ -28,7 +28,7 @@ check: env
 faults: env
 	@exec $(PYTHON) -m tests.faults long
 
-# From a window's close to its answer over HTTP: half an hour, on a stack of its own.
+# From a window's close to its answer over HTTP: a quarter of an hour, on two stacks of their own.
 latency: env
 	@exec $(PYTHON) -m bench.latency
 

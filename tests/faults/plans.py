@@ -43,7 +43,7 @@ SHORT = Plan(
     calls_off=True, disk_megabytes=256, least_acknowledged=5_000, least_windows=7,
 )  # fmt: skip
 LONG = Plan(
-    live_windows=40, rate=90, past_windows=6, past_records=2_000, rounds=20, run_kills=1, crowded=5,
+    live_windows=36, rate=100, past_windows=6, past_records=2_000, rounds=20, run_kills=1, crowded=5,
     calls_off=False, disk_megabytes=2048, least_acknowledged=200_000, least_windows=40,
 )  # fmt: skip
 MEDIUM = replace(LONG, live_windows=10, rounds=4, crowded=2, least_acknowledged=40_000, least_windows=14)
