@@ -157,6 +157,7 @@ def _state(found: Profile, row: dict[str, Any]) -> str:
 
 def _metadata(row: dict[str, Any]) -> dict[str, Any]:
     shown = {name: row[name] for name in ("state", "records", "k", "revision", "trainer", "seed")}
+    shown["sees windows from"] = row["first_source"]
     if row["state"] == "trained":
         shown |= {name: row[name] for name in ("silhouette", "inertia", "sizes")}
         shown["features"] = dg.MetadataValue.md(_table(row["features"]))
