@@ -139,6 +139,7 @@ def _trained(records: DataFrame, contract: Contract) -> dict[str, Any]:
 
 def _metadata(row: dict[str, Any]) -> dict[str, Any]:
     shown = {name: row[name] for name in ("state", "records", "k", "revision", "trainer", "seed")}
+    shown["sees windows from"] = row["first_source"]
     if row["state"] == "trained":
         shown |= {name: row[name] for name in _SCORES if row[name] is not None}
         shown["seconds"] = {name: round(seconds, 3) for name, seconds in row["seconds"].items()}

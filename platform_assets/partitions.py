@@ -63,28 +63,30 @@ def source_mapping(scheme: Scheme, slot: int, partitions: Partitions) -> dg.Part
 class SourceMapping(dg.TimeWindowPartitionMapping):
     """A slot's window depends on the windows that its model sees.
 
-    Dagster counts offsets in a slot's own windows, three of the grid, so no offset says it exactly. The code
-    location, which runs the assets and notes what they were made from, maps by the scheme itself. Dagster's
-    webserver and daemon know their own mappings alone: they get the nearest one, whose offset is the least
-    that holds all the windows that the model sees, and one or two before them.
+    Dagster counts offsets in a slot's own windows, three of the grid, so no offset says it. This mapping is
+    the code location's, which runs the assets. Dagster's webserver and daemon know Dagster's mappings alone:
+    to them a model depends on the batch of its own window. So a backfill runs the windows that were chosen
+    and no others; and no batch has to be there before a model that sees its records.
     """
 
     scheme: Scheme
     windows: Grid
     floor: datetime
+    nearest: dg.TimeWindowPartitionMapping
 
     @classmethod
     def of(cls, scheme: Scheme, slot: int, partitions: Partitions) -> "SourceMapping":
         """The mapping of a slot under a scheme."""
-        mapping = cls(start_offset=-scheme.before(slot) // len(SLOTS))
+        mapping = cls()
         mapping.scheme, mapping.windows, mapping.floor = scheme, partitions.windows, partitions.grid.start
+        mapping.nearest = dg.TimeWindowPartitionMapping(start_offset=-scheme.before(slot) // len(SLOTS))
         return mapping
 
     def get_upstream_mapped_partitions_result_for_partitions(
         self, downstream_partitions_subset: Any, *definitions_and_now: Any, **named: Any
     ) -> UpstreamPartitionsResult:
         """The windows that the models of these windows see."""
-        nearest = super().get_upstream_mapped_partitions_result_for_partitions(
+        nearest = self.nearest.get_upstream_mapped_partitions_result_for_partitions(
             downstream_partitions_subset, *definitions_and_now, **named
         )
         seen = {
@@ -101,7 +103,7 @@ class SourceMapping(dg.TimeWindowPartitionMapping):
         self, upstream_partitions_subset: PartitionsSubset, *definitions_and_now: Any, **named: Any
     ) -> PartitionsSubset:
         """The windows whose models see these windows."""
-        nearest = super().get_downstream_partitions_for_partitions(
+        nearest = self.nearest.get_downstream_partitions_for_partitions(
             upstream_partitions_subset, *definitions_and_now, **named
         )
         seeing = {
@@ -115,7 +117,7 @@ class SourceMapping(dg.TimeWindowPartitionMapping):
         return [self.windows.window(key) for key in subset.get_partition_keys()]
 
 
-SourceMapping.__name__ = dg.TimeWindowPartitionMapping.__name__  # by which Dagster sends it to its processes
+SourceMapping.__name__ = MAPPING.__class__.__name__  # as which Dagster sends it to its other processes
 
 
 def _only(nearest: PartitionsSubset, keys: set[str]) -> PartitionsSubset:

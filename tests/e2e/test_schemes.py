@@ -40,7 +40,7 @@ def lived(stack: Stack) -> list[Window]:
     windows = [first.step(count) for count in range(len(SLOTS) + 1)]
     with stack.running("simulate", "--rate", "5", "--late", "0"):
         stack.wait_published([window.key for window in windows], seconds=600)
-        stack.wait_published([window.step(len(SLOTS)).key for window in windows], seconds=300)
+        stack.wait_published([windows[-1].step(1).key])
     assert {stack.window_row(window.key)["revision"] for window in windows} == {1}
     return windows
 
@@ -95,8 +95,7 @@ def test_a_backfill_gives_the_models_of_the_live_run(
     keys = [window.key for window in lived]
     runs = ui.backfill(ASSETS, *keys)
     assert {run.status for run in runs} == {"SUCCESS"}
-    backfilled = {run.tags[PARTITION_TAG] for run in runs}
-    assert set(keys) <= backfilled <= {*keys, *(lived[-1].step(count).key for count in (1, 2, 3))}
+    assert {run.tags[PARTITION_TAG] for run in runs} == set(keys)
     assert (
         stack.lake.read("windows", ["window", "revision"])
         .sort("window")
