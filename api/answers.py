@@ -4,17 +4,20 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+import polars as pl
+
 from api import schemas
 from api.cursors import Filters, Position
 from api.problems import BadParameterError, NotThereError
 from api.published import Answer, WindowsTable, WindowsView
 from api.results import Results
-from api.snapshots import AnswerTable
+from api.snapshots import AnswerTable, only
 from resources.errors import WindowError
 from resources.lake import Lake
 from resources.windows import Grid
 
 _REMEMBERED = 64
+_NO_IDENTITY: dict[str, str | None] = {"clusterId": None, "clusterName": None}
 
 
 class Answers:
@@ -30,13 +33,15 @@ class Answers:
         self._results = Results(lake)
         self._stats = AnswerTable(lake, "cluster_stats")
         self._models = AnswerTable(lake, "models")
+        self._ids = AnswerTable(lake, "cluster_ids")
         self._stats_of = lru_cache(_REMEMBERED)(self._read_stats)
         self._model_of = lru_cache(_REMEMBERED)(self._read_model)
+        self._ids_of = lru_cache(_REMEMBERED)(self._read_ids)
 
     def check(self) -> None:
         """Read the newest version of every table that answers come from."""
         self._windows.view()
-        for table in (self._results.table, self._stats, self._models):
+        for table in (self._results.table, self._stats, self._models, self._ids):
             table.snapshot()
 
     def cluster_stats(self, model: str | None, window: str | None) -> list[dict[str, Any]]:
@@ -46,7 +51,12 @@ class Answers:
             BadParameterError: the window cannot exist.
             NotThereError: the window has no answer.
         """
-        return [cluster for answer in self._chosen(model, window) for cluster in self._stats_of(answer)]
+        version = self._ids.snapshot().version
+        return [
+            cluster | self._ids_of(answer, version).get(cluster["cluster"], _NO_IDENTITY)
+            for answer in self._chosen(model, window)
+            for cluster in self._stats_of(answer)
+        ]
 
     def models(self, model: str | None, window: str | None) -> list[schemas.Model]:
         """A window's model, or the newest of each model; raises as :meth:`cluster_stats` does."""
@@ -130,6 +140,12 @@ class Answers:
         )
         names = {"model": answer.model, "window": answer.window, "modelVersion": answer.model_version}
         return [schemas.cluster_stats(names, row) for row in rows.iter_rows(named=True)]
+
+    def _read_ids(self, answer: Answer, version: int) -> dict[int, dict[str, str | None]]:
+        """Ids and names by cluster, as of a version of their table or later; none until they are matched."""
+        files = self._ids.snapshot().held.get((answer.window, answer.digest or ""), [])
+        rows = only(files, answer).select("cluster", "id", "name").collect() if files else pl.DataFrame()
+        return {cluster: {"clusterId": id_, "clusterName": name} for cluster, id_, name in rows.iter_rows()}
 
     def _read_model(self, answer: Answer) -> schemas.Model:
         row = self._models.rows(self._models.snapshot(), answer).collect().row(0, named=True)

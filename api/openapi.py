@@ -29,6 +29,8 @@ _CLUSTER_STATS_EXAMPLE = {
     "window": "2026-11-24T0505Z",
     "modelVersion": "model_2/2026-11-24T0505Z/r1",
     "cluster": 1,
+    "clusterId": "2026-11-23T1810Z/0",
+    "clusterName": "c1",
     "count": 96,
     "share": 0.228,
     "avgCSAT": 4.25,

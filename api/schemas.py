@@ -52,6 +52,14 @@ class ClusterStats(msgspec.Struct, rename="camel"):
     window: _Window
     model_version: _ModelVersion
     cluster: _Cluster
+    cluster_id: Annotated[
+        str | None,
+        Meta(
+            description="the same over retraining; null until the window is matched to the one before",
+            examples=["2026-11-23T1810Z/0"],
+        ),
+    ]
+    cluster_name: Annotated[str | None, Meta(description="a name for the id", examples=["c1"])]
     count: Annotated[int, Meta(ge=0, description="records in the cluster", examples=[96])]
     share: Annotated[float, Meta(ge=0, le=1, description="part of the window's records", examples=[0.228])]
     features: Annotated[

@@ -51,7 +51,7 @@ class Snapshot:
 
 
 class AnswerTable:
-    """``clustering_results``, ``cluster_stats`` or ``models``, read by window and digest."""
+    """``clustering_results``, ``cluster_stats``, ``cluster_ids`` or ``models``, read by window and digest."""
 
     def __init__(self, lake: Lake, name: str) -> None:
         self._lake = lake

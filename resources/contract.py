@@ -34,7 +34,17 @@ _LAKE_COLUMNS = {
     "intake", "attempt", "kafka_partition", "kafka_offset", "cluster",
     "distance", "rank", "point", "squares",  # of the frames in Spark
 }  # fmt: skip
-_RESERVED = ("model", "window", "modelVersion", "cluster", "count", "share", "features")
+_RESERVED = (
+    "model",
+    "window",
+    "modelVersion",
+    "cluster",
+    "clusterId",
+    "clusterName",
+    "count",
+    "share",
+    "features",
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -43,6 +43,15 @@ class HandMadeLake(Lake):
             "stats_version": self._replace("cluster_stats", window, stats),
         }
 
+    def name_clusters(self, window: Window, names: list[str], revision: int = 1) -> None:
+        """Give the clusters of a window's answer ids and names."""
+        head = _head(window, revision)
+        rows = [
+            {**head, "cluster": number, "id": f"{window.key}/{number}", "name": name, "named": len(names)}
+            for number, name in enumerate(names)
+        ]
+        self._replace("cluster_ids", window, rows)
+
     def write_row(
         self,
         window: Window,

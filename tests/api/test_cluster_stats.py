@@ -31,12 +31,30 @@ def test_cluster_carries_the_contracts_averages_beside_its_own_properties(
         "window": "2026-11-24T0500Z",
         "modelVersion": "model_1/2026-11-24T0500Z/r1",
         "cluster": 1,
+        "clusterId": None,
+        "clusterName": None,
         "count": 3,
         "share": 0.75,
         "avgCSAT": 4.25,
         "avgPrice": None,
         "features": {"Item_price": {"mean": 434.5}},
     }
+
+
+def test_cluster_carries_the_id_that_its_window_and_answer_have_now(
+    lake: HandMadeLake, client: Client
+) -> None:
+    def ids() -> list[tuple[str | None, str | None]]:
+        return [(row["clusterId"], row["clusterName"]) for row in client.get("/api/cluster-stats").json()]
+
+    lake.publish(FIRST, {"a": 0, "b": 1})
+    assert ids() == [(None, None)] * 2, "not matched yet"
+    lake.name_clusters(FIRST, ["c1", "c2"])
+    assert ids() == [(f"{FIRST.key}/0", "c1"), (f"{FIRST.key}/1", "c2")]
+    lake.name_clusters(FIRST, ["c2", "c1"])
+    assert [name for _, name in ids()] == ["c2", "c1"], "matched again, the answer being the same"
+    lake.publish(FIRST, {"a": 0, "b": 1}, revision=2)
+    assert ids() == [(None, None)] * 2, "an id belongs to an answer"
 
 
 def test_model_is_shown_with_its_quality_and_features(lake: HandMadeLake, client: Client) -> None:
