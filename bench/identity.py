@@ -1,6 +1,6 @@
 """How well clusters keep their ids: streams with scripted events, matched through real tables in any order.
 
-Run: ``python -m bench.identity``; ten minutes. Exits with 1 where a bound is missed.
+Run: ``python -m bench.identity``; a quarter of an hour. Exits with 1 where a bound is missed.
 """
 
 import random

@@ -60,7 +60,7 @@ CANDIDATE = pl.Struct(
         "calinski_harabasz": pl.Float64,
         "davies_bouldin": pl.Float64,
         "stability": pl.Float64,
-        "ashman_d": pl.Float64,
+        "separations": pl.List(pl.Float64),  # Ashman's D at which clusters join, rising
     }
 )
 NUMBERS = pl.Struct({"feature": pl.String, "values": pl.List(pl.Float64)})

@@ -53,11 +53,13 @@ def test_a_cluster_without_later_records_disappears_though_its_neighbour_is_give
     ]
 
 
-def test_a_cluster_that_is_scattered_disappears() -> None:
-    """No part of it is as large as tau_split asks, or all of them together not as large as tau asks."""
-    crumbs = [9] * 11
-    whole = [[*crumbs], *[[100 * (x == y) for y in range(11)] for x in range(11)]]
-    assert Event("disappeared", (0,)) in events(whole, whole)
+@pytest.mark.parametrize(("share", "name"), [(50, "survived"), (49, "disappeared")])
+def test_a_cluster_survives_if_half_of_it_does(share: int, name: str) -> None:
+    """The rest of it is scattered over others, to each less than a part."""
+    crumbs = [9] * 5 + [55 - share]
+    others = [[0, *(100 * (x == y) for y in range(6))] for x in range(6)]
+    cells = [[share, *crumbs], *others]
+    assert [event.event for event in events(cells, cells) if event.before == (0,)] == [name]
 
 
 @pytest.mark.parametrize(("leak", "name"), [(9, "survived"), (10, "split")])

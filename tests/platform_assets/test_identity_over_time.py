@@ -16,7 +16,7 @@ import platform_assets.identity as identity_module
 from platform_assets.identity import update
 from platform_assets.training.identity import Event
 from resources.cluster_model import ClusterModel, Feature
-from resources.identity import Identity, read_chain, read_events, read_identities, write_identities
+from resources.identity import Chain, Identity, read_chain, read_events, read_identities, write_identities
 from resources.lake import Lake
 from resources.ledger import Ledger
 from resources.tables import TABLES
@@ -152,6 +152,23 @@ def test_runs_at_once_agree_as_soon_as_the_last_one_has_ended(stream: Stream, in
         stream.publish(number, PLAN[number], match=False)
     with ThreadPoolExecutor(5) as pool:
         list(pool.map(stream.update, range(5)))
+    assert stream.all_ids().equals(in_order)
+
+
+def test_what_others_publish_meanwhile_is_matched_before_a_run_ends(
+    stream: Stream, in_order: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (0, 2, 3, 4):
+        stream.publish(number, PLAN[number], match=False)
+    calls = itertools.count()
+
+    def written(lake: Lake, chain: Chain) -> bool:
+        if not next(calls):
+            stream.publish(1, PLAN[1], match=False)
+        return write_identities(lake, chain)
+
+    monkeypatch.setattr(identity_module, "write_identities", written)
+    stream.update(4)
     assert stream.all_ids().equals(in_order)
 
 
@@ -296,6 +313,24 @@ def test_a_floor_that_moves_while_a_pair_is_matched_spoils_nothing(
     assert next(moved) == 2
     assert stream.events(2) == []
     assert stream.all_ids().filter(pl.col("date") > FIRST.date).equals(kept)
+
+
+def test_retention_beside_a_reader_of_the_chain_leaves_no_window_unmatched(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        stream.publish(number, STEADY)
+    real = Lake.read
+
+    def read(lake: Lake, name: str, columns: list[str] | None = None) -> pl.DataFrame:
+        if name == "cluster_events":
+            apply_retention(Lake(lake.uri), FIRST.step(2).date, Report(Lake(lake.uri)))
+        return real(lake, name, columns)
+
+    monkeypatch.setattr(Lake, "read", read)
+    chain = read_chain(stream.lake)
+    assert [row["window"] for row in chain.windows] == [FIRST.step(number).key for number in (2, 3, 4)]
+    assert chain.unmatched() == []
 
 
 def test_models_of_different_features_are_matched_by_the_records_that_they_share(stream: Stream) -> None:
