@@ -24,7 +24,7 @@ check: env
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
 
-# An hour of kills, full disks and worse under a live stream, and the proof that no record came to harm.
+# Three quarters of an hour of kills, full disks and worse under a live stream, and the proof that no record came to harm.
 faults: env
 	@exec $(PYTHON) -m tests.faults long
 

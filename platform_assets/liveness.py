@@ -35,7 +35,9 @@ def _reported(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
         return False
     now = instance.get_run_by_id(run.run_id)  # it may have ended in order meanwhile
     if now and not now.is_finished:
-        instance.report_run_failed(now, "The run's process is gone: it was killed. Its window is run again.")
+        instance.report_run_failed(
+            now, "The run's process is gone: it was killed. What it was for is run again."
+        )
     return True
 
 
