@@ -25,7 +25,9 @@ _POINTS = 1_000
 def sizes_picture(statistics: list[ClusterStatistics]) -> str:
     """The clusters' sizes as bars."""
     axes = _axes(4.5, 0.5 + 0.3 * len(statistics))
-    bars = axes.barh([str(s.cluster) for s in statistics], [s.count for s in statistics], color=_COLOURS[0])
+    places = range(len(statistics))
+    bars = axes.barh(places, [each.count for each in statistics], color=_COLOURS[0])
+    axes.set_yticks(places, [str(each.cluster) for each in statistics])
     axes.bar_label(bars, padding=3, color=_INK)
     axes.invert_yaxis()
     axes.set_ylabel("cluster", color=_INK)

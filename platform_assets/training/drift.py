@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from platform_assets.training.holm import holm
 from resources.cluster_model import Floats
 
 Level = Literal["unknown", "none", "moderate", "major"]
@@ -66,15 +67,6 @@ def feature_drift(reference: Columns, window: Columns) -> list[FeatureDrift]:
         else FeatureDrift(name, None, None, None, "unknown")
         for name, found in compared.items()
     ]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted for being several (Holm, Scandinavian Journal of Statistics, 1979)."""
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    return [float(value) for value in adjusted.clip(max=1.0)]
 
 
 def psi(reference: NDArray[np.int64], window: NDArray[np.int64]) -> float:

@@ -9,6 +9,7 @@ from diptest import diptest
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+from platform_assets.training.holm import holm
 from platform_assets.training.sampling import even_sample
 from resources.cluster_model import Floats
 
@@ -67,14 +68,14 @@ def structure(
     if not kept or len(points) < FEWEST_POINTS:
         return Structure("unknown", None, None, {})
     sample = points[even_sample(weights, POINTS, rng)][:, kept]
-    dips = _holm(np.array([_dip_p(values, rng) for values in sample.T]))
+    dips = holm([_dip_p(values, rng) for values in sample.T])
     with threadpool_limits(1):  # several threads add up in any order
         box_p, gaussian_p = _reference_ps(sample, k, rng)
     return Structure(
-        verdict=_verdict(box_p, gaussian_p, float(dips.min())),
+        verdict=_verdict(box_p, gaussian_p, min(dips)),
         box_p=box_p,
         gaussian_p=gaussian_p,
-        dip_p={features[place]: float(p) for place, p in zip(kept, dips, strict=True)},
+        dip_p={features[place]: p for place, p in zip(kept, dips, strict=True)},
     )
 
 
@@ -114,10 +115,3 @@ def _dip_p(values: Floats, rng: np.random.Generator) -> float:
     """The dip test's p. Rounded values are spread over their step: ties would be modes of their own."""
     step = np.diff(np.unique(values)).min()
     return float(diptest(values + rng.uniform(-step / 2, step / 2, len(values)))[1])
-
-
-def _holm(ps: Floats) -> Floats:
-    """Holm's step-down: p-values that hold jointly."""
-    order = np.argsort(ps)
-    adjusted = np.maximum.accumulate(ps[order] * np.arange(len(ps), 0, -1))
-    return np.minimum(adjusted[np.argsort(order)], 1.0)

@@ -84,7 +84,7 @@ def answer(stack: Stack, window: Window) -> dict[str, Any]:
         "statistics": stack.get(f"/api/cluster-stats?window={key}"),
         "results": stack.walk(f"/api/clustering-results?limit=1000&window={key}"),
         "batch": batch.drop("covered").to_dicts(),
-        "model": model.drop("trained_at").collect().to_dicts(),
+        "model": model.drop("trained_at", "seconds").collect().to_dicts(),
     }
 
 

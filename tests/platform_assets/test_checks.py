@@ -1,6 +1,5 @@
 """The asset checks, in a real Dagster on a real lake: what blocks, what warns, on every partition."""
 
-import shutil
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from platform_assets import verdicts
 from platform_assets.run import FAILURE_TAG
 from platform_assets.training.structure import Structure
 from platform_assets.verdicts import RECORDS_PER_FEATURE, SILHOUETTE_FLOOR
+from resources.baseline import pin
 from resources.due import covered_intakes, due_windows
 from resources.kafka import producer
 from resources.settings import Settings
@@ -53,12 +53,14 @@ def test_every_window_has_its_checks_by_partition(reviewed: Reviewed) -> None:
     assert {name: each.passed for name, each in found.items()} == {
         "cluster_stats:freshness": True,
         "model_review:drift": True,
+        "model_review:structure": False,
     }
     assert {each.partition for each in found.values()} == {window.key}
     keys = {spec.key.to_user_string() for spec in specs(reviewed)}
     assert keys == {
         "kafka_batch:accounting", "kafka_batch:enough_records", "kafka_batch:nulls", "model_1:silhouette",
         "model_2:silhouette", "model_3:silhouette", "cluster_stats:freshness", "model_review:drift",
+        "model_review:structure",
     }  # fmt: skip
 
 
@@ -101,14 +103,17 @@ def test_drift_warns_and_the_window_is_published_and_its_run_succeeds(reviewed: 
 
 
 def test_a_review_that_fails_leaves_the_published_window_alone_and_is_seen(reviewed: Reviewed) -> None:
-    window = reviewed.windows[0]
+    window, later = reviewed.windows[:2]
+    reviewed.publish(later, seed=2)
+    pin(reviewed.lake, reviewed.contract, reviewed.taker.ledger.intakes(), later)
+    for file in (Path(reviewed.settings.lake) / "baselines").glob("*.parquet"):
+        file.unlink()
     reviewed.land(window, seed=1)
     reviewed.cluster(window)
-    shutil.rmtree(f"{reviewed.settings.lake}/baselines")
     result = reviewed.run(window)
     assert not result.success
     assert materialized(result) == ["cluster_stats"]
-    assert "has no table baselines" in str(result.failure_data_for_node("model_review"))
+    assert "No such file" in str(result.failure_data_for_node("model_review"))
     assert "cluster_stats:freshness" in evaluations(result)
     row = window_row(reviewed)
     assert (row["state"], row["attempts"], row["error"]) == ("published", 0, None)

@@ -13,12 +13,12 @@ from platform_assets.training.drift import (
     FeatureDrift,
     Values,
     feature_drift,
-    holm,
     inertia_ratio,
     psi,
     ratio_level,
     worst,
 )
+from platform_assets.training.holm import holm
 
 RECORDS, FEATURES, WINDOWS = 1000, 10, 200
 SOURCE = 4

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 import platform_assets.identity as identity_module
+import resources.samples as samples_module
 from platform_assets.identity import update
 from platform_assets.training.identity import Event
 from resources.cluster_model import ClusterModel, Feature
@@ -56,9 +57,12 @@ class Stream:
         counted = [{"window": window.key, "records": len(rows), "too_late": 0}]
         self.lake.append("ledger", ledger_row(intake, taken_at=window.end, landed=counted))
         model = ClusterModel((Feature("shop price", "number", (), 0.0, 1.0),), np.array(centres)[:, None])
-        frame = pl.DataFrame([answer | model.row()], schema=dict(TABLES["models"].schema))
+        frame = pl.DataFrame(
+            [answer | {"state": "trained"} | model.row()], schema=dict(TABLES["models"].schema)
+        )
         self.lake.replace_window("models", window, frame, str(answer["digest"]))
         changes = {"revision": revision, "digest": answer["digest"], "covered": intake}
+        changes |= {"model_digest": answer["digest"], "records": len(rows)}
         self.lake.replace_window("windows", window, window_row(window, **changes))
         if match:
             self.update(number)
@@ -341,7 +345,7 @@ def test_models_of_different_features_are_matched_by_the_records_that_they_share
     price = Feature("shop price", "number", (), 0.0, 2.0)
     model = ClusterModel((other, price), np.array([[5.0, 200.0], [5.0, 0.0]]))
     answer = {"date": window.date, "window": window.key, "slot": window.slot, "revision": 1}
-    row = answer | {"digest": f"{window.key}-1"} | model.row()
+    row = answer | {"digest": f"{window.key}-1", "state": "trained"} | model.row()
     stream.lake.replace_window("models", window, pl.DataFrame([row], schema=dict(TABLES["models"].schema)))
     stream.update(1)
     assert stream.names(1) == ["c2", "c1"]
@@ -350,7 +354,7 @@ def test_models_of_different_features_are_matched_by_the_records_that_they_share
 def test_no_more_than_a_sample_of_a_large_window_is_looked_at(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity_module, "SAMPLE", 10)
+    monkeypatch.setattr(samples_module, "MOST", 10)
     seen = []
 
     def transition(*args: tuple[list[int], list[int]]) -> list[Event]:

@@ -27,6 +27,7 @@ ANSWERS = (
     "cluster_events",
     "cluster_ids",
     "drift",
+    "model_reviews",
 )
 
 
