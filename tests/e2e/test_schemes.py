@@ -56,7 +56,7 @@ def reopened(stack: Stack, lived: list[Window]) -> list[Window]:
 
 def model(stack: Stack, window: Window) -> dict[str, Any]:
     rows = stack.lake.read_window("models", window).filter(digest=stack.window_row(window.key)["digest"])
-    (row,) = rows.collect().drop("trained_at").to_dicts()
+    (row,) = rows.collect().drop("trained_at", "seconds").to_dicts()
     return row
 
 
