@@ -102,6 +102,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag("cluster-stats", "the clusters of windows"),
             Tag("clustering-results", "the cluster of every record"),
             Tag("models", "the trained models"),
+            Tag("drift", "how far windows have moved"),
             Tag("health", "whether the API runs and can answer"),
         ],
         render_plugins=[SchemaPage(), JsonRenderPlugin(), YamlRenderPlugin()],
