@@ -17,7 +17,7 @@ from local_stack.groups import marked
 from platform_assets.training.features import profile
 from platform_assets.training.trainers import TRAINERS
 from platform_assets.training.training import Training
-from resources.contract import Contract
+from resources.contract import ClusterRange, Contract
 from resources.spark import selected_records, spark_config, suit_size
 from resources.tables import TABLES
 
@@ -30,6 +30,7 @@ CONTRACT = Contract(
 )
 CASES = ((500, 2), (1_000, 2), (1_000_000, 8))
 """Records, and clusters."""
+RANGE = ClusterRange(2, 10)
 _WINDOW, _ATTEMPT = "2026-11-24T0500Z", "attempt"
 _TIMES = 3
 
@@ -58,8 +59,8 @@ def compare(spark: SparkSession, server: psutil.Process, folder: Path) -> None:
         file = folder / f"{records}.parquet"
         made_up(records, clusters).write_parquet(file)
         suit_size(spark, records)
-        for trainer in ("mllib", "coreset"):
-            contract = replace(CONTRACT, trainer=trainer, clusters=clusters)
+        for trainer, k in (("mllib", clusters), ("coreset", clusters), ("coreset", RANGE)):
+            contract = replace(CONTRACT, trainer=trainer, clusters=k)
             frame = selected_records(spark, contract, _WINDOW, [str(file)], [_ATTEMPT])
             ordered = TRAINERS[trainer].in_order(frame, records).persist()
             ordered.count()
@@ -68,9 +69,13 @@ def compare(spark: SparkSession, server: psutil.Process, folder: Path) -> None:
             seconds, cpu, training = min(runs, key=lambda run: run[1])
             steps = ", ".join(f"{name} {spent:.2f}" for name, spent in training.seconds.items())
             click.echo(
-                f"{records:>9,} records, k = {clusters}, {trainer:>7}: {seconds:5.2f} s, CPU {cpu:5.2f} s, "
-                f"inertia {training.quality.inertia:.6g} ({steps}; {training.starts} starts)"
+                f"{records:>9,} records, {clusters} clusters, {trainer:>7}, {_told(k)}: "
+                f"{seconds:5.2f} s, CPU {cpu:5.2f} s, inertia {training.quality.inertia:.6g} ({steps}; {training.starts} starts)"
             )
+
+
+def _told(k: int | ClusterRange) -> str:
+    return f"k of {k.min} to {k.max}" if isinstance(k, ClusterRange) else f"k = {k}"
 
 
 def made_up(records: int, clusters: int) -> pl.DataFrame:

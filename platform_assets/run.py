@@ -85,7 +85,7 @@ def window_of(
         window = _checked(context.run.tags.get(PARTITION_TAG, ""), platform, slot)
     except WindowError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    claim(context.instance, context.run_id)
+    claim(context.instance, context.run.run_id)
     failing = partial(_fail, context, platform, window if answers else None)
     try:
         (wait or partial(_sleep, context, platform))(window)
@@ -110,7 +110,7 @@ def _fail(
     if window and (not transient or context.retry_number == RETRIES.max_retries):
         _note(context, platform, window, str(error))
         context.instance.add_run_tags(
-            context.run_id, {FAILURE_TAG: "transient" if transient else "permanent"}
+            context.run.run_id, {FAILURE_TAG: "transient" if transient else "permanent"}
         )
     raise dg.Failure(str(error), allow_retries=transient) from None
 

@@ -185,3 +185,18 @@ def test_a_sample_has_the_contracts_features_and_nulls(reviewed: Reviewed) -> No
     ).records
     assert records.schema == {"shop": pl.String, "price": pl.Float64, "weight": pl.Float64}
     assert records.height == 10
+
+
+def test_the_review_keeps_the_verdict_on_structure_and_draws_the_window(reviewed: Reviewed) -> None:
+    first, second = reviewed.windows[:2]
+    reviewed.publish(first, seed=1)
+    reviewed.land(second, seed=2)
+    batch = reviewed.cluster(second)
+    result = reviewed.run(second)
+    (event,) = [each for each in result.get_asset_materialization_events() if each.step_key == "model_review"]
+    metadata = event.materialization.metadata
+    assert {"clusters", "shares"} <= metadata.keys()
+    (row,) = reviewed.lake.read_window("model_reviews", second).collect().to_dicts()
+    assert (row["digest"], row["structure"]) == (batch.digest, metadata["structure"].value)
+    assert 0 < row["box_p"] <= 1
+    assert {each["feature"] for each in row["dip_p"]} == {"price", "weight"}
