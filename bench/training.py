@@ -70,7 +70,8 @@ def compare(spark: SparkSession, server: psutil.Process, folder: Path) -> None:
             steps = ", ".join(f"{name} {spent:.2f}" for name, spent in training.seconds.items())
             click.echo(
                 f"{records:>9,} records, {clusters} clusters, {trainer:>7}, {_told(k)}: "
-                f"{seconds:5.2f} s, CPU {cpu:5.2f} s, inertia {training.quality.inertia:.6g} ({steps}; {training.starts} starts)"
+                f"{seconds:5.2f} s, CPU {cpu:5.2f} s, "
+                f"inertia {training.quality.inertia:.6g} ({steps}; {training.starts} starts)"
             )
 
 

@@ -75,7 +75,7 @@ def _step(name: str, seconds: float, work: Work) -> dg.OpDefinition:
 
     @dg.op(name=name, retry_policy=_RETRIES)
     def step(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
-        claim(context.instance, context.run_id)
+        claim(context.instance, context.run.run_id)
         report = Report(platform.lake, seconds)
         try:
             with our_errors(platform):
@@ -89,7 +89,7 @@ def _step(name: str, seconds: float, work: Work) -> dg.OpDefinition:
 def _history_step(assets: Sequence[dg.AssetsDefinition]) -> dg.OpDefinition:
     @dg.op(name="delete_old_runs", retry_policy=_RETRIES)
     def step(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
-        claim(context.instance, context.run_id)
+        claim(context.instance, context.run.run_id)
         first = platform.lake.floor().strftime(KEY_FORMAT)
         keys = [key for asset in assets for key in asset.keys]
         context.add_output_metadata(
