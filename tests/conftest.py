@@ -34,6 +34,7 @@ def first_cycle() -> list[Window]:
     return cycle_before(2)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist makes the groups of the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the stack runs in one process, what needs just a broker in another, if there are two."""
     for item in items:

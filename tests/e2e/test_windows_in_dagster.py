@@ -76,12 +76,15 @@ def land(stack: Stack, rows: Mapping[Window, Sequence[Row]]) -> None:
 
 
 def answer(stack: Stack, window: Window) -> dict[str, Any]:
-    """All that stands of a window: over HTTP, and in the lake without the times at which it was made."""
+    """All that stands of a window once published: over HTTP, and in the lake without times of its making."""
     key = window.key
     batch = stack.lake.read_window("kafka_batch", window).collect()
     model = stack.lake.read_window("models", window).filter(pl.col("digest") == batch["digest"].item())
     return {
-        "statistics": stack.get(f"/api/cluster-stats?window={key}"),
+        "statistics": [
+            {name: value for name, value in each.items() if name not in ("clusterId", "clusterName")}
+            for each in stack.get(f"/api/cluster-stats?window={key}")
+        ],
         "results": stack.walk(f"/api/clustering-results?limit=1000&window={key}"),
         "batch": batch.drop("covered").to_dicts(),
         "model": model.drop("trained_at", "seconds").collect().to_dicts(),
