@@ -170,7 +170,7 @@ def test_choice_takes_less_than_a_second_of_one_core() -> None:
 
 @pytest.mark.slow
 def test_k_is_right_in_nine_of_ten_clear_sets_and_three_of_four_with_the_middling() -> None:
-    clear = [trial((seed, CLEAR, False)) for seed in range(2000, 2040)]
-    middling = [trial((seed, MIDDLING, False)) for seed in range(2000, 2040)]
-    assert right(clear) >= 0.85  # 0.9 on the 200 sets of the report; forty vary by 0.05
+    clear = [trial((seed, CLEAR, False)) for seed in range(2000, 2020)]
+    middling = [trial((seed, MIDDLING, False)) for seed in range(2000, 2020)]
+    assert right(clear) >= 0.85  # 0.9 on the 200 sets of the report; twenty vary by 0.07
     assert right(clear + middling) >= 0.75

@@ -99,10 +99,10 @@ def test_same_seed_gives_the_same_verdict_and_ps() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("data", UNSTRUCTURED)
-@pytest.mark.parametrize("features", [2, 5, 10])
+@pytest.mark.parametrize("features", [2, 10])
 def test_data_without_structure_is_hardly_ever_taken_for_structure(data: str, features: int) -> None:
-    verdicts = [unstructured_verdict((data, features, seed)) for seed in range(2000, 2020)]
-    assert verdicts.count("yes") <= 2
+    verdicts = [unstructured_verdict((data, features, seed)) for seed in range(2000, 2010)]
+    assert verdicts.count("yes") <= 1
 
 
 @pytest.mark.slow
