@@ -61,7 +61,7 @@ def compare(spark: SparkSession, server: psutil.Process, folder: Path) -> None:
         suit_size(spark, records)
         for trainer, k in (("mllib", clusters), ("coreset", clusters), ("coreset", RANGE)):
             contract = replace(CONTRACT, trainer=trainer, clusters=k)
-            frame = selected_records(spark, contract, _WINDOW, [str(file)], [_ATTEMPT])
+            frame = selected_records(spark, contract, [_WINDOW], [str(file)], [_ATTEMPT])
             ordered = TRAINERS[trainer].in_order(frame, records).persist()
             ordered.count()
             runs = [_timed(ordered, contract, server) for _ in range(1 + _TIMES)][1:]
