@@ -41,14 +41,15 @@ def _same(scheme: str, seen: int) -> bool:
         live = [_answer(stack, window) for window in day]
         runs = DagsterUI(stack.settings).backfill(ASSETS, *keys, seconds=_PATIENCE_SECONDS)
         again = [_answer(stack, window) for window in day]
-    done = {run.tags[PARTITION_TAG] for run in runs if run.status == "SUCCESS"}
+    done = {run.tags[PARTITION_TAG] for run in runs}
+    failed = sum(run.status != "SUCCESS" for run in runs)
     most = max(trained["records"] for trained, _ in live)
     differ = sum(one != other for one, other in zip(live, again, strict=True))
     click.echo(
-        f"{scheme}: {len(day)} windows live, {len(done)} backfilled, models of up to {most} records, "
-        f"{differ} of the models or revisions differ"
+        f"{scheme}: {len(day)} windows live, {len(done)} backfilled, {failed} runs failed, "
+        f"models of up to {most} records, {differ} of the models or revisions differ"
     )
-    return done == set(keys) and most == seen * RECORDS and differ == 0
+    return done == set(keys) and not failed and most == seen * RECORDS and differ == 0
 
 
 def _answer(stack: Stack, window: Window) -> tuple[dict[str, Any], int]:

@@ -37,7 +37,8 @@ _TIMES = 3
 
 @click.command()
 def main() -> None:
-    """Train each case four times with either trainer; the first time warms it, the best of the others counts.
+    """Train each case four times with either trainer, and with a chosen k; the first time warms it, the best
+    of the others counts.
 
     CPU time is this process's and the Spark server's.
     """

@@ -18,8 +18,6 @@ from tests.stacks import Stack, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 RECORDS = 120
 ASSETS = ["kafka_batch", *(f"model_{slot}" for slot in SLOTS), "clustering_results", "cluster_stats"]
-
-
 SCHEMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("cumulative", "sliding:3")]
 
 
