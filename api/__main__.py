@@ -9,6 +9,7 @@ from granian.constants import Interfaces
 from granian.server import Server
 
 from resources.errors import SettingError, SiltError
+from resources.logs import log_config
 from resources.settings import Settings, load_settings
 
 
@@ -31,6 +32,7 @@ def main() -> int:
         interface=Interfaces.ASGI,
         workers=1,
         websockets=False,
+        log_dictconfig=log_config(settings.log_format),
     )
     server.serve(target_loader=partial(_load, settings), wrap_loader=False)
     return 0

@@ -7,6 +7,7 @@ from litestar.di import Provide
 from litestar.response import Redirect
 
 from api.answers import Answers
+from api.observing import Observing
 from api.openapi import ContractNamesPlugin, openapi_config
 from api.parameters import refuse_unknown_parameters
 from api.problems import HANDLERS
@@ -24,7 +25,7 @@ def create_app(settings: Settings) -> Litestar:
     """The API over the lake that the settings name. The lake need not be there yet."""
     grid = Grid(settings.window_minutes, timedelta(seconds=settings.grace_seconds))
     answers = Answers(Lake(settings.lake), grid)
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             ClusterStatsController,
             ClusteringResultsController,
@@ -38,7 +39,10 @@ def create_app(settings: Settings) -> Litestar:
         exception_handlers=HANDLERS,
         openapi_config=openapi_config(),
         plugins=[ContractNamesPlugin()],
+        logging_config=None,  # the process has its own
     )
+    app.asgi_handler = Observing(app.asgi_handler)  # outermost: it sees every answer
+    return app
 
 
 @get("/", include_in_schema=False)

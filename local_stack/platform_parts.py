@@ -63,7 +63,10 @@ def _dagster(settings: Settings) -> list[Part]:
     definitions = ("-m", "platform_assets.definitions", "--location-name", "silt")
     webserver = Part(
         name="dagster",
-        command=[*python, "dagster_webserver", *workspace, "-h", LOOPBACK, "-p", str(port)],
+        command=[
+            *(*python, "dagster_webserver", *workspace, "-h", LOOPBACK, "-p", str(port)),
+            *(["--read-only"] if settings.dagster_read_only else []),
+        ],
         ready=partial(code_loaded, port),
         url=_dagster_url(settings),
         told_by="code",

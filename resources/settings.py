@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from resources.errors import SettingError
+from resources.logs import LogFormat
 from resources.scheme import Scheme
 from resources.windows import Grid
 
@@ -58,7 +59,9 @@ class Settings(BaseSettings):
 
     api_host: str = Field("127.0.0.1", description="address that the API listens on")
     api_port: Port = 8000
+    log_format: LogFormat = Field("auto", description="of the API's log; auto: text on a terminal, else json")
     dagster_port: Port = 3000
+    dagster_read_only: bool = Field(False, description="the Dagster UI shows everything and changes nothing")
     code_host: str = Field("127.0.0.1", description="where Dagster's code server is")
     code_port: Port = Field(4266, description="of Dagster's code server")
     broker_port: Port = Field(9092, description="of the broker that Silt starts itself")

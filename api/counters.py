@@ -1,0 +1,21 @@
+"""What the API counts of itself, for ``GET /metrics``."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+REFUSALS = Counter(
+    "silt_api_refusals", "Requests refused before they were answered.", ["kind"], registry=REGISTRY
+)
+REQUESTS = Counter(
+    "silt_api_requests", "Requests answered.", ["method", "route", "status"], registry=REGISTRY
+)
+SECONDS = Histogram(
+    "silt_api_request_seconds",
+    "From a request's arrival to the end of its answer.",
+    ["method", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=REGISTRY,
+)
+IN_FLIGHT = Gauge("silt_api_requests_in_flight", "Requests that are being answered.", registry=REGISTRY)

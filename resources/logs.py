@@ -1,0 +1,58 @@
+"""Logs of a server: one JSON object a line for machines, or a line of text for a person at a terminal."""
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+LogFormat = Literal["auto", "json", "text"]
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The request that is being answered: every line that is logged meanwhile carries it."""
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one JSON object in ASCII: ``ts``, ``level``, ``logger``, ``message``, ``requestId``, what
+    the record carries as ``fields``, and the ``traceback`` of an error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if request_id := REQUEST_ID.get():
+            entry["requestId"] = request_id
+        entry |= getattr(record, "fields", {})
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """A record as a line that begins with its time and ends with the request's id; then the traceback."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        request_id = REQUEST_ID.get()
+        return super().formatMessage(record) + (f" [{request_id}]" if request_id else "")
+
+
+def log_config(form: LogFormat) -> dict[str, Any]:
+    """A configuration for ``logging.config.dictConfig``: all loggers, granian's too, write to standard error.
+
+    ``auto`` is text where that is a terminal, JSON otherwise.
+    """
+    text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": TextFormatter if text else JsonFormatter}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "loggers": {"_granian": {"handlers": ["console"], "propagate": False}},
+        "root": {"handlers": ["console"], "level": "INFO"},
+    }
