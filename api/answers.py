@@ -1,22 +1,51 @@
 """The consistent reading of the lake: what the API shows of a window is what its row in ``windows`` says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import polars as pl
+from deltalake.exceptions import DeltaError
+from polars.exceptions import PolarsError
+
 from api import schemas
-from api.cursors import Filters, Position
-from api.problems import BadParameterError, NotThereError
+from api.cursors import Place, Position
+from api.problems import BadParameterError, NotThereError, UnavailableError, VersionGoneError
 from api.published import Answer, WindowsTable, WindowsView
-from api.results import Results
+from api.results import After, Results
 from api.snapshots import AnswerTable, only
 from resources.errors import WindowError
 from resources.lake import Lake
 from resources.windows import Grid
 
 _REMEMBERED = 64
+_LAST = "~"
+"""Behind the key of every window."""
 _DRIFT = ("reference", "reference_window", "feature", "psi", "distance", "p", "inertia_ratio", "level")
 _NO_IDENTITY: dict[str, str | None] = {"clusterId": None, "clusterName": None}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which results a walk goes through; None: all. ``first`` and ``end`` are windows: [first, end)."""
+
+    window: str | None = None
+    model: str | None = None
+    cluster: int | None = None
+    first: str | None = None
+    end: str | None = None
+
+    @property
+    def parameters(self) -> dict[str, str | int | None]:
+        """The choice as query parameters."""
+        return {
+            "window": self.window,
+            "model": self.model,
+            "cluster": self.cluster,
+            "from": self.first,
+            "to": self.end,
+        }
 
 
 class Answers:
@@ -35,6 +64,7 @@ class Answers:
         self._ids = AnswerTable(lake, "cluster_ids")
         self._drift = AnswerTable(lake, "drift")
         self._reviews = AnswerTable(lake, "model_reviews")
+        self._followers = {"cluster_ids": self._ids, "drift": self._drift, "model_reviews": self._reviews}
         self._stats_of = lru_cache(_REMEMBERED)(self._read_stats)
         self._model_of = lru_cache(_REMEMBERED)(self._read_model)
         self._ids_of = lru_cache(_REMEMBERED)(self._read_ids)
@@ -71,23 +101,37 @@ class Answers:
         version = self._drift.snapshot().version
         return [row for answer in self._chosen(model, window) for row in self._drift_of(answer, version)]
 
-    def page(
-        self, filters: Filters, limit: int, after: Position | None = None
-    ) -> tuple[list[schemas.Clustered], Position | None]:
-        """At most ``limit`` results from behind a position, newest window first, then by id.
+    def version(self) -> int:
+        """The version of the table ``windows``: all answers but ids, drift and reviews are as of it."""
+        return self._windows.view().version
+
+    def state(self, table: str) -> tuple[int, int]:
+        """The version of ``windows``, and that of a table that follows the publication."""
+        return self.version(), self._followers[table].snapshot().version
+
+    def page(self, chosen: Chosen, place: Place, limit: int) -> tuple[pl.DataFrame, Position | None]:
+        """At most ``limit`` results from a place on, newest window first, then by id.
 
         Returns:
             The results, and the position that the next page starts from, if there is one.
 
         Raises:
-            BadParameterError: the window or the position cannot exist.
+            BadParameterError: a window cannot exist.
             NotThereError: the window has no answer.
+            VersionGoneError: what the windows showed at that version is no longer kept.
         """
-        rows = self._results.first(limit + 1, self._walked(filters, after), filters.cluster, after)
-        if len(rows) <= limit:
+        view = self._windows.view(place.version)
+        after = _after(place)
+        answers = self._walked(view, chosen, after)
+        try:
+            rows = self._results.first(limit + 1, answers, chosen.cluster, after)
+        except (UnavailableError, DeltaError, PolarsError, OSError) as error:
+            if view.version == self.version():
+                raise
+            raise VersionGoneError(f"windows, version {view.version}: {error}") from error
+        if rows.height <= limit:
             return rows, None
-        last = rows[limit - 1]
-        return rows[:limit], Position(last.window, last.unique_id)
+        return rows[:limit], list(rows.select("window", "uniqueId").row(limit - 1))
 
     def find(self, unique_id: str, model: str | None, window: str | None) -> schemas.Clustered:
         """A record's result in a window, or in the newest published window that has it.
@@ -113,17 +157,22 @@ class Answers:
             return self._named(view, window, model)
         return [answer for answer in view.newest.values() if model in (None, answer.model)]
 
-    def _walked(self, filters: Filters, after: Position | None) -> Iterable[Answer]:
-        if after is not None:
-            self._slot(after.window, "cursor")
-        view = self._windows.view()
+    def _walked(self, view: WindowsView, chosen: Chosen, after: After | None) -> Iterator[Answer]:
+        for parameter, window in (("from", chosen.first), ("to", chosen.end)):
+            if window is not None:
+                self._slot(window, parameter)
+        first, end = chosen.first or "", chosen.end or _LAST
+        if first > end:
+            raise BadParameterError("from", f"from={first} lies behind to={end}.")
         answers = view.published
-        if filters.window is not None:
-            answers = self._named(view, filters.window, filters.model)
+        if chosen.window is not None:
+            answers = self._named(view, chosen.window, chosen.model)
         return (
             answer
             for answer in answers
-            if filters.model in (None, answer.model) and (after is None or answer.window <= after.window)
+            if chosen.model in (None, answer.model)
+            and first <= answer.window < end
+            and (after is None or answer.window <= after.window)
         )
 
     def _named(self, view: WindowsView, window: str, model: str | None) -> list[Answer]:
@@ -185,6 +234,13 @@ class Answers:
             trained_at=row["trained_at"],
             features={f["name"]: schemas.Feature(f["kind"], f["fill"]) for f in row["features"]},
         )
+
+
+def _after(place: Place) -> After | None:
+    if place.position is None:
+        return None
+    window, unique_id = place.position
+    return After(str(window), str(unique_id))
 
 
 def _reviewed(table: AnswerTable, answer: Answer) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from litestar.di import Provide
 from litestar.response import Redirect
 
 from api.answers import Answers
+from api.delivery import Delivery
+from api.lists import Lists
 from api.observing import Observing
 from api.openapi import ContractNamesPlugin, openapi_config
 from api.parameters import refuse_unknown_parameters
@@ -24,7 +26,8 @@ from resources.windows import Grid
 def create_app(settings: Settings) -> Litestar:
     """The API over the lake that the settings name. The lake need not be there yet."""
     grid = Grid(settings.window_minutes, timedelta(seconds=settings.grace_seconds))
-    answers = Answers(Lake(settings.lake), grid)
+    lake = Lake(settings.lake)
+    answers, lists = Answers(lake, grid), Lists(settings, lake)
     app = Litestar(
         route_handlers=[
             ClusterStatsController,
@@ -34,13 +37,17 @@ def create_app(settings: Settings) -> Litestar:
             HealthController,
             to_schema,
         ],
-        dependencies={"answers": Provide(lambda: answers, sync_to_thread=False)},
+        dependencies={
+            "answers": Provide(lambda: answers, sync_to_thread=False),
+            "lists": Provide(lambda: lists, sync_to_thread=False),
+        },
         guards=[refuse_unknown_parameters],
         exception_handlers=HANDLERS,
         openapi_config=openapi_config(),
         plugins=[ContractNamesPlugin()],
         logging_config=None,  # the process has its own
     )
+    app.asgi_handler = Delivery(app.asgi_handler)
     app.asgi_handler = Observing(app.asgi_handler)  # outermost: it sees every answer
     return app
 

@@ -7,8 +7,11 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import OpenAPIType
 from litestar.params import QueryParameter
 
+from api.formats import MEDIA_TYPES, Format
 from api.problems import BadParameterError
 from api.schemas import MODELS, ModelName
+
+_WINDOW_PATTERN = r"^\d{4}-\d\d-\d\dT\d{4}Z$"
 
 
 def _described(kind: OpenAPIType, description: str, **more: Any) -> dict[str, Any]:
@@ -26,7 +29,7 @@ WindowParameter = Annotated[
         **_described(
             OpenAPIType.STRING,
             "a window, by the key that its start in UTC gives it, such as `2026-11-24T0505Z`",
-            pattern=r"^\d{4}-\d\d-\d\dT\d{4}Z$",
+            pattern=_WINDOW_PATTERN,
         )
     ),
 ]
@@ -36,7 +39,32 @@ ClusterParameter = Annotated[
         ge=0, le=999, **_described(OpenAPIType.INTEGER, "a cluster's number in its model", minimum=0)
     ),
 ]
-LimitParameter = Annotated[int, QueryParameter(ge=1, le=10_000, description="results on a page, at most")]
+FromParameter = Annotated[
+    str | None,
+    QueryParameter(
+        name="from",
+        **_described(OpenAPIType.STRING, "the first window, by its key", pattern=_WINDOW_PATTERN),
+    ),
+]
+ToParameter = Annotated[
+    str | None,
+    QueryParameter(
+        name="to",
+        **_described(
+            OpenAPIType.STRING, "the window before which to end, by its key", pattern=_WINDOW_PATTERN
+        ),
+    ),
+]
+FormatParameter = Annotated[
+    Format | None,
+    QueryParameter(
+        name="format",
+        **_described(
+            OpenAPIType.STRING, "the format of the list; it wins over `Accept`", enum=list(MEDIA_TYPES)
+        ),
+    ),
+]
+LimitParameter = Annotated[int, QueryParameter(ge=1, le=10_000, description="rows on a page, at most")]
 CursorParameter = Annotated[
     str | None,
     QueryParameter(

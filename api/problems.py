@@ -23,8 +23,13 @@ ACCEPTS = {
     "cluster": "a whole number from 0 to 999",
     "limit": "a whole number from 1 to 10000",
     "cursor": "the cursor of a Link header, with the filters of the page that the header came with",
+    "format": "json, ndjson, csv or arrow",
+    "from": "a window's start in UTC, like 2026-11-24T0505Z: the first window",
+    "to": "a window's start in UTC, like 2026-11-24T0505Z: the first window that is left out",
     "uniqueId": "the id of a record, in UTF-8",
 }
+_PARAMETERS = {"unique_id": "uniqueId", "format_": "format", "first": "from", "end": "to"}
+"""By their names in Python, where those differ."""
 INTERNAL = "Something went wrong inside the API. Its log says what."
 UNAVAILABLE = "The lake is not there yet or cannot be read. Try again; the API's log says what is wrong."
 _LOG = logging.getLogger("silt.api")
@@ -36,6 +41,8 @@ class ProblemError(Exception):
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     kind = "internal"
     title = "Internal Server Error"
+    retry_after: int | None = None
+    """Seconds after which to try again."""
 
     @property
     def more(self) -> dict[str, str]:
@@ -68,6 +75,48 @@ class NotThereError(ProblemError):
     title = "Not Found"
 
 
+class NotAcceptableError(ProblemError):
+    """None of the formats that the client accepts is one of ours."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+    kind = "not-acceptable"
+    title = "Not Acceptable"
+
+    def __init__(self, accepts: str) -> None:
+        super().__init__(f"This list can be had as {accepts}: name one in Accept, or ask with ?format=.")
+        self.accepts = accepts
+
+    @property
+    def more(self) -> dict[str, str]:
+        return {"accepts": self.accepts}
+
+
+class WalkExpiredError(ProblemError):
+    """A walk from page to page whose data have been replaced, and are no longer kept."""
+
+    status = HTTPStatus.GONE
+    kind = "walk-expired"
+    title = "Walk Expired"
+
+    def __init__(self, start: str) -> None:
+        super().__init__(
+            f"What this walk reads has been replaced and is no longer kept: start again at {start}"
+        )
+
+
+class BusyError(ProblemError):
+    """As many exports run as may at once."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = "busy"
+    title = "Busy"
+    retry_after = 30
+
+
+class VersionGoneError(Exception):
+    """A version of a table, or what it held, is no longer kept. The text is for the log."""
+
+
 class UnavailableError(Exception):
     """The lake does not hold what its own rows say. The text is for the log: it may name places."""
 
@@ -79,7 +128,15 @@ def asked_path(request: Request[Any, Any, Any]) -> str:
 
 def on_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:
     """Answer with one of our own errors."""
-    return _respond(request, error.status, str(error), kind=error.kind, title=error.title, more=error.more)
+    return _respond(
+        request,
+        error.status,
+        str(error),
+        kind=error.kind,
+        title=error.title,
+        headers={"Retry-After": str(error.retry_after)} if error.retry_after else None,
+        more=error.more,
+    )
 
 
 def on_unreadable_lake(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -93,7 +150,8 @@ def on_unreadable_lake(request: Request[Any, Any, Any], error: Exception) -> Res
 def on_invalid_parameter(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
     """Name the first parameter whose value has the wrong type or lies outside its bounds."""
     first = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
-    name = {"unique_id": "uniqueId"}.get(str(first.get("key")), str(first.get("key")))
+    name = str(first.get("key"))
+    name = _PARAMETERS.get(name, name)
     given = request.query_params.get(name, "")
     detail = f"{name}={given!r} is not accepted: it takes {ACCEPTS[name]}."
     return on_problem(request, BadParameterError(name, detail))
@@ -118,6 +176,7 @@ HANDLERS: ExceptionHandlersMap = {
     ValidationException: on_invalid_parameter,
     HTTPException: on_http_error,
     UnavailableError: on_unreadable_lake,
+    VersionGoneError: on_unreadable_lake,
     SiltError: on_unreadable_lake,
     DeltaError: on_unreadable_lake,
     PolarsError: on_unreadable_lake,

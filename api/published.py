@@ -7,7 +7,10 @@ from functools import cached_property
 
 import polars as pl
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from polars.exceptions import PolarsError
 
+from api.problems import VersionGoneError
 from api.schemas import MODELS, ModelName
 from resources.delta import add_actions
 from resources.lake import Lake
@@ -17,6 +20,10 @@ _SHOWN = (
     "window", "slot", "digest", "state", "attempts",
     "model_version", "model_digest", "results_version", "stats_version",
 )  # fmt: skip
+
+
+_VIEWS = 8
+"""So many versions are kept for walks that started at them; others are opened again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +90,43 @@ class WindowsTable:
         self._lock = threading.Lock()
         self._files: dict[str, list[Answer]] = {}
         self._view: WindowsView | None = None
+        self._views: dict[int, WindowsView] = {}
 
-    def view(self) -> WindowsView:
-        """The windows as they are now."""
+    def view(self, version: int | None = None) -> WindowsView:
+        """The windows as they are now, or as they were at a version.
+
+        Raises:
+            VersionGoneError: the version is no longer kept.
+        """
         table = self._lake.table("windows")
         with self._lock:
             if self._view is None or self._view.version != table.version():
-                self._view = self._read(table)
-            return self._view
+                self._files = self._answers(table)
+                self._view = self._seen(table.version(), self._files)
+            if version in (None, self._view.version):
+                return self._view
+            return self._views.get(version) or self._reopened(version)
 
-    def _read(self, table: DeltaTable) -> WindowsView:
-        version, floor = table.version(), self._lake.floor()
+    def _reopened(self, version: int) -> WindowsView:
+        try:
+            return self._seen(version, self._answers(self._lake.table("windows", version)))
+        except (DeltaError, PolarsError, OSError) as error:
+            raise VersionGoneError(f"windows, version {version}: {error}") from error
+
+    def _answers(self, table: DeltaTable) -> dict[str, list[Answer]]:
+        """What each file of a version holds; the files of the version before are known."""
         paths = _paths(table)
-        new = sorted(paths.keys() - self._files.keys())
-        self._files = {path: rows for path, rows in self._files.items() if path in paths}
-        self._files |= _read_answers({path: paths[path] for path in new})
-        first = floor.strftime(KEY_FORMAT)
-        rows = (answer for answers in self._files.values() for answer in answers)
-        return WindowsView(version, {answer.window: answer for answer in rows if answer.window >= first})
+        known = {path: rows for path, rows in self._files.items() if path in paths}
+        return known | _read_answers({path: paths[path] for path in sorted(paths.keys() - known.keys())})
+
+    def _seen(self, version: int, files: Mapping[str, list[Answer]]) -> WindowsView:
+        first = self._lake.floor().strftime(KEY_FORMAT)
+        rows = (answer for answers in files.values() for answer in answers)
+        view = WindowsView(version, {answer.window: answer for answer in rows if answer.window >= first})
+        self._views[version] = view
+        if len(self._views) > _VIEWS:
+            del self._views[next(iter(self._views))]
+        return view
 
 
 def _paths(table: DeltaTable) -> dict[str, str]:

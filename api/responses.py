@@ -1,19 +1,38 @@
 """How answers go out, and the problems that every route documents."""
 
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
-from litestar import MediaType, Request, Response
+from litestar import MediaType, Response
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Example
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIHeader,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    Schema,
+)
 
-from api.problems import ACCEPTS, INTERNAL, MEDIA_TYPE, TYPES, UNAVAILABLE
+from api.formats import MEDIA_TYPES, Format
+from api.problems import (
+    ACCEPTS,
+    INTERNAL,
+    MEDIA_TYPE,
+    TYPES,
+    UNAVAILABLE,
+    NotAcceptableError,
+    WalkExpiredError,
+)
 from api.schemas import Problem
 
 _MEANINGS = {
     400: "A parameter is unknown, or its value is not accepted: `parameter` names it.",
     404: "The window has no published answer, or nothing published has the id.",
+    406: "None of the media types in `Accept` can be had: `accepts` lists those that can.",
+    410: "What the walk reads has been replaced and is no longer kept: start again without `cursor`.",
     500: "Something went wrong inside the API.",
     503: "The lake is not there yet, or cannot be read: `part` names what fails.",
 }
@@ -29,6 +48,17 @@ _EXAMPLES = {
         "type": f"{TYPES}not-found",
         "title": "Not Found",
         "detail": "The window 2026-11-24T0505Z has no published answer.",
+    },
+    406: {
+        "type": f"{TYPES}not-acceptable",
+        "title": "Not Acceptable",
+        "detail": str(NotAcceptableError(", ".join(MEDIA_TYPES.values()))),
+        "accepts": ", ".join(MEDIA_TYPES.values()),
+    },
+    410: {
+        "type": f"{TYPES}walk-expired",
+        "title": "Walk Expired",
+        "detail": str(WalkExpiredError("/api/clustering-results?limit=100")),
     },
     500: {"type": f"{TYPES}internal", "title": "Internal Server Error", "detail": INTERNAL},
     503: {
@@ -61,7 +91,45 @@ def as_json(answer: Any, headers: dict[str, str] | None = None) -> Response[Any]
     return Response(msgspec.json.encode(answer), media_type=MediaType.JSON, headers=headers)
 
 
-def next_link(request: Request[Any, Any, Any], parameters: dict[str, Any]) -> str:
-    """The ``Link`` header's value for the same route with these parameters (None: left out)."""
-    given = {name: value for name, value in parameters.items() if value is not None}
-    return f'<{request.url.with_replacements(query=urlencode(given))}>; rel="next"'
+@dataclass
+class ValidatedOperation(Operation):
+    """Documents an answer with a validator."""
+
+    def __post_init__(self) -> None:
+        self._responses["304"] = OpenAPIResponse("`If-None-Match` names what the client has")
+        self._add_header("ETag", "names this representation; send it as `If-None-Match`")
+        self._add_header("Cache-Control", "keep it, but ask each time: a window may be published again")
+
+    @property
+    def _responses(self) -> dict[str, Any]:
+        return self.responses or {}
+
+    def _add_header(self, name: str, description: str) -> None:
+        answer = self._responses["200"]
+        header = OpenAPIHeader(description=description, schema=Schema(type=OpenAPIType.STRING))
+        answer.headers = {**(answer.headers or {}), name: header}
+
+
+class ListOperation(ValidatedOperation):
+    """Documents a list, which can be had in several formats."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, description in _OTHER_FORMATS.items():
+            schema = Schema(type=OpenAPIType.STRING, description=description)
+            self._responses["200"].content[MEDIA_TYPES[name]] = OpenAPIMediaType(schema)
+
+
+class PagesOperation(ListOperation):
+    """Documents a list that goes out in pages."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._add_header("Link", 'the next page, as `<…>; rel="next"`; absent on the last page')
+
+
+_OTHER_FORMATS: dict[Format, str] = {
+    "ndjson": "the same objects, one a line",
+    "csv": "the same rows under a line of names; what is nested is JSON text",
+    "arrow": "the same rows as an Arrow IPC stream; what is nested is JSON text",
+}

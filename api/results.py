@@ -1,13 +1,14 @@
 """Reading ``clustering_results``: the next records of a walk, or one record wherever it is."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import polars as pl
 from msgspec import Raw
 
-from api.cursors import Position
+from api import formats
 from api.problems import UnavailableError
 from api.published import Answer, WindowsView
 from api.schemas import Clustered
@@ -18,6 +19,14 @@ _COLUMNS = ("record_id", "cluster", "distance", "event_time", "features")
 _ID = pl.col("record_id")
 
 
+@dataclass(frozen=True)
+class After:
+    """Behind a record of a window."""
+
+    window: str
+    unique_id: str
+
+
 class Results:
     """The clustering results of published windows."""
 
@@ -25,18 +34,20 @@ class Results:
         self.table = AnswerTable(lake, "clustering_results")
 
     def first(
-        self, count: int, answers: Iterable[Answer], cluster: int | None, after: Position | None
-    ) -> list[Clustered]:
-        """The first ``count`` results of these windows, in each by id, from behind a position."""
+        self, count: int, answers: Iterable[Answer], cluster: int | None, after: After | None
+    ) -> pl.DataFrame:
+        """The first ``count`` results of these windows, in each by id, from behind a place: the columns are
+        the properties of :class:`api.schemas.Clustered`."""
         snapshot = self.table.snapshot()
-        rows: list[Clustered] = []
+        parts = [pl.DataFrame(schema=formats.schema(Clustered))]
         for answer in answers:
-            if len(rows) == count:
-                break
             files = self.table.files(snapshot, answer, answer.results_version)
             start = after.unique_id if after and after.window == answer.window else None
-            rows += _first_of_window(count - len(rows), files, answer, cluster, start)
-        return rows
+            parts.append(_first_of_window(count, files, answer, cluster, start))
+            count -= parts[-1].height
+            if not count:
+                break
+        return pl.concat(parts)
 
     def newest_of_id(self, unique_id: str, view: WindowsView, model: str | None) -> Clustered | None:
         """A record's result in the newest published window (of one model, if given) that has it."""
@@ -65,11 +76,12 @@ class Results:
 
 def _first_of_window(
     count: int, files: list[File], answer: Answer, cluster: int | None, after: str | None
-) -> Iterable[Clustered]:
+) -> pl.DataFrame:
+    nothing = pl.DataFrame(schema=formats.schema(Clustered))
     if cluster is not None:
         files = [f for f in files if f.highest_cluster is None or f.highest_cluster >= cluster]
     if not files:
-        return ()
+        return nothing
     rows = only(files, answer)
     if cluster is not None:
         rows = rows.filter(pl.col("cluster") == cluster)
@@ -77,7 +89,22 @@ def _first_of_window(
         rows = rows.filter(after < _ID)
     # The ids alone first: the last one wanted spares all later row groups of a big window.
     last = rows.select(_ID.bottom_k(count)).collect()["record_id"].max()
-    return () if last is None else _read(rows.filter(last >= _ID).sort("record_id"), answer)
+    if last is None:
+        return nothing
+    return _shown(rows.filter(last >= _ID).sort("record_id"), answer).collect()
+
+
+def _shown(rows: pl.LazyFrame, answer: Answer) -> pl.LazyFrame:
+    return rows.select(
+        uniqueId=_ID,
+        window=pl.lit(answer.window),
+        model=pl.lit(answer.model),
+        modelVersion=pl.lit(answer.model_version),
+        cluster=pl.col("cluster").cast(pl.Int64),
+        distance=pl.col("distance").fill_nan(None),
+        eventTime=pl.col("event_time"),
+        features=pl.col("features"),
+    )
 
 
 @lru_cache(2)

@@ -1,11 +1,14 @@
 """``GET /api/cluster-stats``."""
 
-from litestar import Controller, Response, get
+from typing import Any
+
+from litestar import Controller, Request, Response, get
 from litestar.di import NamedDependency
 
 from api.answers import Answers
-from api.parameters import ModelParameter, WindowParameter
-from api.responses import as_json, problems
+from api.lists import Lists
+from api.parameters import FormatParameter, ModelParameter, WindowParameter
+from api.responses import ListOperation, problems
 from api.schemas import ClusterStats
 
 
@@ -22,10 +25,24 @@ class ClusterStatsController(Controller):
         "records has none.",
         operation_id="getClusterStats",
         response_description="the clusters; empty where nothing is published",
-        responses=problems(400, 404, 500, 503),
+        responses=problems(400, 404, 406, 500, 503),
+        operation_class=ListOperation,
         sync_to_thread=True,
     )
     def get_cluster_stats(
-        self, answers: NamedDependency[Answers], model: ModelParameter = None, window: WindowParameter = None
+        self,
+        *,
+        request: Request[Any, Any, Any],
+        answers: NamedDependency[Answers],
+        lists: NamedDependency[Lists],
+        model: ModelParameter = None,
+        window: WindowParameter = None,
+        format_: FormatParameter = None,
     ) -> Response[list[ClusterStats]]:
-        return as_json(answers.cluster_stats(model, window))
+        return lists.whole(
+            request,
+            format_,
+            ClusterStats,
+            lambda: answers.state("cluster_ids"),
+            lambda: answers.cluster_stats(model, window),
+        )

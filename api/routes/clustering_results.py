@@ -4,30 +4,25 @@ from typing import Annotated, Any
 from urllib.parse import unquote
 
 from litestar import Controller, Request, Response, get
-from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
-from api import cursors
-from api.answers import Answers
+from api.answers import Answers, Chosen
+from api.lists import Lists
 from api.parameters import (
     ClusterParameter,
     CursorParameter,
+    FormatParameter,
+    FromParameter,
     IdParameter,
     LimitParameter,
     ModelParameter,
+    ToParameter,
     WindowParameter,
 )
 from api.problems import BadParameterError, asked_path
-from api.responses import as_json, next_link, problems
+from api.responses import PagesOperation, ValidatedOperation, problems
 from api.schemas import Clustered
-
-_LINK = ResponseHeader(
-    name="Link",
-    value="",
-    documentation_only=True,
-    description='the next page, as `<…>; rel="next"`; absent on the last page',
-)
 
 
 class ClusteringResultsController(Controller):
@@ -39,12 +34,13 @@ class ClusteringResultsController(Controller):
     @get(
         summary="The clusters of all records",
         description="The records of all published windows, the newest window first, then by id; follow the "
-        "`Link` header for the next page. With `uniqueId` the array holds the one result that "
+        "`Link` header for the next page: a walk shows the windows as they were when it began. "
+        "`limit=all` streams all that is left. With `uniqueId` the array holds the one result that "
         "`/api/clustering-results/{uniqueId}` answers, for ids that no path can carry.",
         operation_id="listClusteringResults",
         response_description="a page of results; empty where nothing is published",
-        response_headers=[_LINK],
-        responses=problems(400, 404, 500, 503),
+        responses=problems(400, 404, 406, 410, 500, 503),
+        operation_class=PagesOperation,
         sync_to_thread=True,
     )
     def list_results(
@@ -52,24 +48,38 @@ class ClusteringResultsController(Controller):
         *,
         request: Request[Any, Any, Any],
         answers: NamedDependency[Answers],
+        lists: NamedDependency[Lists],
         window: WindowParameter = None,
         model: ModelParameter = None,
         cluster: ClusterParameter = None,
+        first: FromParameter = None,
+        end: ToParameter = None,
+        format_: FormatParameter = None,
         limit: LimitParameter = 100,
         cursor: CursorParameter = None,
         unique_id: IdParameter = None,
     ) -> Response[list[Clustered]]:
         _refuse_path_of_slashes(request)
-        filters = cursors.Filters(window, model, cluster)
         if unique_id is not None:
-            _refuse_paging(cluster, cursor)
-            return as_json([answers.find(unique_id, model, window)])
-        after = None if cursor is None else cursors.decode(cursor, filters)
-        rows, position = answers.page(filters, limit, after)
-        if position is None:
-            return as_json(rows)
-        following = {**filters.parameters, "limit": limit, "cursor": cursors.encode(filters, position)}
-        return as_json(rows, {"Link": next_link(request, following)})
+            _refuse_paging(cluster=cluster, cursor=cursor, **{"from": first, "to": end})
+            return lists.whole(
+                request,
+                format_,
+                Clustered,
+                answers.version,
+                lambda: [answers.find(unique_id, model, window)],
+            )
+        chosen = Chosen(window, model, cluster, first, end)
+        return lists.pages(
+            request,
+            format_,
+            Clustered,
+            filters=chosen.parameters,
+            limit=limit,
+            cursor=cursor,
+            version=answers.version,
+            read=lambda place, count: answers.page(chosen, place, count),
+        )
 
     @get(
         "/{uniqueId:path}",
@@ -79,6 +89,7 @@ class ClusteringResultsController(Controller):
         operation_id="getClusteringResult",
         response_description="the result",
         responses=problems(400, 404, 500, 503),
+        operation_class=ValidatedOperation,
         sync_to_thread=True,
     )
     def get_result(
@@ -86,11 +97,13 @@ class ClusteringResultsController(Controller):
         *,
         request: Request[Any, Any, Any],
         answers: NamedDependency[Answers],
+        lists: NamedDependency[Lists],
         _: Annotated[str, PathParameter(name="uniqueId", description="the record's id, percent-encoded")],
         window: WindowParameter = None,
         model: ModelParameter = None,
     ) -> Response[Clustered]:
-        return as_json(answers.find(_id_in_path(request), model, window))
+        unique_id = _id_in_path(request)
+        return lists.one(request, answers.version, lambda: answers.find(unique_id, model, window))
 
 
 def _id_in_path(request: Request[Any, Any, Any]) -> str:
@@ -107,7 +120,7 @@ def _refuse_path_of_slashes(request: Request[Any, Any, Any]) -> None:
         raise BadParameterError("uniqueId", "No path can carry this id: ask with ?uniqueId= instead.")
 
 
-def _refuse_paging(cluster: int | None, cursor: str | None) -> None:
-    for name, value in (("cluster", cluster), ("cursor", cursor)):
+def _refuse_paging(**given: str | int | None) -> None:
+    for name, value in given.items():
         if value is not None:
             raise BadParameterError(name, f"{name} does not go together with uniqueId.")

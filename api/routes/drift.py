@@ -1,11 +1,14 @@
 """``GET /api/drift``."""
 
-from litestar import Controller, Response, get
+from typing import Any
+
+from litestar import Controller, Request, Response, get
 from litestar.di import NamedDependency
 
 from api.answers import Answers
-from api.parameters import ModelParameter, WindowParameter
-from api.responses import as_json, problems
+from api.lists import Lists
+from api.parameters import FormatParameter, ModelParameter, WindowParameter
+from api.responses import ListOperation, problems
 from api.schemas import Drift
 
 
@@ -22,10 +25,24 @@ class DriftController(Controller):
         "published window before it and against the pinned baseline. It follows the publication.",
         operation_id="getDrift",
         response_description="the comparisons; empty where there is none",
-        responses=problems(400, 404, 500, 503),
+        responses=problems(400, 404, 406, 500, 503),
+        operation_class=ListOperation,
         sync_to_thread=True,
     )
     def get_drift(
-        self, answers: NamedDependency[Answers], model: ModelParameter = None, window: WindowParameter = None
+        self,
+        *,
+        request: Request[Any, Any, Any],
+        answers: NamedDependency[Answers],
+        lists: NamedDependency[Lists],
+        model: ModelParameter = None,
+        window: WindowParameter = None,
+        format_: FormatParameter = None,
     ) -> Response[list[Drift]]:
-        return as_json(answers.drift(model, window))
+        return lists.whole(
+            request,
+            format_,
+            Drift,
+            lambda: answers.state("drift"),
+            lambda: answers.drift(model, window),
+        )

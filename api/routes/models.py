@@ -1,11 +1,14 @@
 """``GET /api/models``."""
 
-from litestar import Controller, Response, get
+from typing import Any
+
+from litestar import Controller, Request, Response, get
 from litestar.di import NamedDependency
 
 from api.answers import Answers
-from api.parameters import ModelParameter, WindowParameter
-from api.responses import as_json, problems
+from api.lists import Lists
+from api.parameters import FormatParameter, ModelParameter, WindowParameter
+from api.responses import ListOperation, problems
 from api.schemas import Model
 
 
@@ -21,10 +24,24 @@ class ModelsController(Controller):
         "is asked for. A window without enough records has none.",
         operation_id="getModels",
         response_description="the models; empty where nothing is published",
-        responses=problems(400, 404, 500, 503),
+        responses=problems(400, 404, 406, 500, 503),
+        operation_class=ListOperation,
         sync_to_thread=True,
     )
     def get_models(
-        self, answers: NamedDependency[Answers], model: ModelParameter = None, window: WindowParameter = None
+        self,
+        *,
+        request: Request[Any, Any, Any],
+        answers: NamedDependency[Answers],
+        lists: NamedDependency[Lists],
+        model: ModelParameter = None,
+        window: WindowParameter = None,
+        format_: FormatParameter = None,
     ) -> Response[list[Model]]:
-        return as_json(answers.models(model, window))
+        return lists.whole(
+            request,
+            format_,
+            Model,
+            lambda: answers.state("model_reviews"),
+            lambda: answers.models(model, window),
+        )
