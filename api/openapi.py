@@ -103,6 +103,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag("clustering-results", "the cluster of every record"),
             Tag("models", "the trained models"),
             Tag("drift", "how far windows have moved"),
+            Tag("windows", "what has become of windows"),
             Tag("health", "whether the API runs and can answer"),
         ],
         render_plugins=[SchemaPage(), JsonRenderPlugin(), YamlRenderPlugin()],

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import OpenAPIType
-from litestar.params import QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from api.formats import MEDIA_TYPES, Format
 from api.problems import BadParameterError
 from api.schemas import MODELS, ModelName
+from api.window_schemas import STATES, WindowState
 
 _WINDOW_PATTERN = r"^\d{4}-\d\d-\d\dT\d{4}Z$"
 
@@ -31,6 +32,13 @@ WindowParameter = Annotated[
             "a window, by the key that its start in UTC gives it, such as `2026-11-24T0505Z`",
             pattern=_WINDOW_PATTERN,
         )
+    ),
+]
+WindowInPath = Annotated[str, PathParameter(description="the window's key, such as `2026-11-24T0505Z`")]
+StateParameter = Annotated[
+    WindowState | None,
+    QueryParameter(
+        name="state", **_described(OpenAPIType.STRING, "what has become of the window", enum=list(STATES))
     ),
 ]
 ClusterParameter = Annotated[

@@ -19,6 +19,7 @@ MEDIA_TYPE = "application/problem+json"
 TYPES = "urn:silt:problem:"
 ACCEPTS = {
     "model": "model_1, model_2 or model_3",
+    "state": "open, due, published, empty, too-few, incomplete or failed",
     "window": "a window's start in UTC, like 2026-11-24T0505Z",
     "cluster": "a whole number from 0 to 999",
     "limit": "a whole number from 1 to 10000",
@@ -28,7 +29,7 @@ ACCEPTS = {
     "to": "a window's start in UTC, like 2026-11-24T0505Z: the first window that is left out",
     "uniqueId": "the id of a record, in UTF-8",
 }
-_PARAMETERS = {"unique_id": "uniqueId", "format_": "format", "first": "from", "end": "to"}
+_PARAMETERS = {"unique_id": "uniqueId", "format_": "format", "first": "from", "end": "to", "window_state": "state"}
 """By their names in Python, where those differ."""
 INTERNAL = "Something went wrong inside the API. Its log says what."
 UNAVAILABLE = "The lake is not there yet or cannot be read. Try again; the API's log says what is wrong."

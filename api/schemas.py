@@ -10,28 +10,28 @@ ModelName = Literal["model_1", "model_2", "model_3"]
 MODELS: tuple[ModelName, ...] = ("model_1", "model_2", "model_3")
 """By slot: the first window of a cycle trains the first."""
 
-_Model = Annotated[ModelName, Meta(description="the model that the window trains", examples=["model_2"])]
-_Window = Annotated[
+ModelKey = Annotated[ModelName, Meta(description="the model that the window trains", examples=["model_2"])]
+WindowKey = Annotated[
     str, Meta(description="the window's key: its start in UTC", examples=["2026-11-24T0505Z"])
 ]
-_ModelVersion = Annotated[
+ModelVersion = Annotated[
     str,
     Meta(
         description="the version that assigned: model, the window that it was trained for, revision",
         examples=["model_2/2026-11-24T0505Z/r1"],
     ),
 ]
-_Cluster = Annotated[int, Meta(ge=0, description="number of the cluster in its model", examples=[1])]
+ClusterNumber = Annotated[int, Meta(ge=0, description="number of the cluster in its model", examples=[1])]
 
 
 class Clustered(msgspec.Struct, rename="camel"):
     """The cluster of a record in a window."""
 
     unique_id: Annotated[str, Meta(description="the record's id", examples=["7e9ae164-6a8b-4521-a2d4"])]
-    window: _Window
-    model: _Model
-    model_version: _ModelVersion
-    cluster: _Cluster
+    window: WindowKey
+    model: ModelKey
+    model_version: ModelVersion
+    cluster: ClusterNumber
     distance: Annotated[
         float | None,
         Meta(description="Euclidean distance to the cluster's centre, in scaled units", examples=[1.42]),
@@ -52,10 +52,10 @@ class ClusterStats(msgspec.Struct, rename="camel"):
     """A cluster of a window. Beside these properties it has the contract's averages, null where no record
     of the cluster has the field."""
 
-    model: _Model
-    window: _Window
-    model_version: _ModelVersion
-    cluster: _Cluster
+    model: ModelKey
+    window: WindowKey
+    model_version: ModelVersion
+    cluster: ClusterNumber
     cluster_id: Annotated[
         str | None,
         Meta(
@@ -93,9 +93,9 @@ class Feature(msgspec.Struct):
 class Model(msgspec.Struct, rename="camel"):
     """A trained model."""
 
-    model: _Model
-    window: _Window
-    model_version: _ModelVersion
+    model: ModelKey
+    window: WindowKey
+    model_version: ModelVersion
     k: Annotated[int, Meta(description="number of clusters", examples=[2])]
     silhouette: Annotated[float | None, Meta(description="squared Euclidean", examples=[0.5868])]
     inertia: Annotated[
@@ -124,14 +124,14 @@ class Model(msgspec.Struct, rename="camel"):
 class Drift(msgspec.Struct, rename="camel"):
     """How far a window lies from a reference: in a feature, or as the reference's model explains it."""
 
-    model: _Model
-    window: _Window
-    model_version: _ModelVersion
+    model: ModelKey
+    window: WindowKey
+    model_version: ModelVersion
     reference: Annotated[
         Literal["previous", "baseline"],
         Meta(description="the published window before, or the one that is pinned", examples=["previous"]),
     ]
-    reference_window: _Window
+    reference_window: WindowKey
     feature: Annotated[
         str | None,
         Meta(description="the contract's name; null: the model as a whole", examples=["Item_price"]),

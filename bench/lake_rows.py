@@ -70,6 +70,7 @@ def _intakes(plan: Plan, place: int, window: Window) -> list[dict[str, Any]]:
                 "missing": 0,
                 "watermark": window.end,
                 "last_timestamp": window.end,
+                "topic_end": _offset(last, partition, plan.partitions),
             }
             for partition in range(plan.partitions)
         ]

@@ -205,6 +205,7 @@ class Attempt:
             last_timestamp=last or stamp,
             missing_from=None,
             missing_to=None,
+            topic_end=self._state.end[partition],
         )
         return self._with_gap(span, stamp, first) if span.missing else span
 

@@ -18,6 +18,7 @@ class Span:
         last_timestamp: the broker's, of the last message of this partition so far.
         missing_from: the last timestamp known before what is missing.
         missing_to: the first one known after it.
+        topic_end: the partition's last stable offset when the intake began; None: not known.
     """
 
     partition: int
@@ -28,6 +29,12 @@ class Span:
     last_timestamp: datetime | None
     missing_from: datetime | None
     missing_to: datetime | None
+    topic_end: int | None = None
+
+    @property
+    def lag(self) -> int | None:
+        """So many offsets the topic went on behind this span, as the intake saw it; None: not known."""
+        return None if self.topic_end is None else max(0, self.topic_end - self.end)
 
 
 @dataclass(frozen=True)

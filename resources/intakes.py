@@ -28,7 +28,7 @@ class Intakes:
         if self.rows.is_empty():
             return Intakes(rows)
         more = Intakes(_joined(self.rows, rows))
-        for name in ("_landed", "_refused", "_replayed", "_gaps"):
+        for name in ("_counted", "_landed", "_refused", "_replayed", "_gaps"):
             if name in self.__dict__:  # what was worked out already is not worked out again
                 more.__dict__[name] = _joined(getattr(self, name), getattr(Intakes(rows), name))
         return more
@@ -116,6 +116,24 @@ class Intakes:
         latest = self._landed.group_by("window").agg(pl.col("number").max())
         return dict(latest.iter_rows())
 
+    def counts_per_window(self) -> pl.DataFrame:
+        """What landed for each window: ``window``, ``records`` and ``too_late``, ``dead_letters`` that are
+        still dead, and ``intakes``, ``first_intake`` and ``last_intake``: those that landed any of it."""
+        known = self._counted.filter(pl.col("window").is_not_null())
+        letters = self._refused.select("number", "window", dead_letters="count").drop_nulls("window")
+        again = self._replayed.select("window", dead_letters=pl.lit(-1, pl.Int64)).drop_nulls("window")
+        number = pl.col("number")
+        return (
+            pl.concat([known, letters, again], how="diagonal")
+            .group_by("window")
+            .agg(
+                pl.col("records", "too_late", "dead_letters").sum(),
+                number.n_unique().alias("intakes") - number.is_null().any(),
+                number.min().alias("first_intake"),
+                number.max().alias("last_intake"),
+            )
+        )
+
     def attempts_with(self, window: Window, covered: int) -> list[str]:
         """The attempts, up to intake ``covered``, that landed records for a window."""
         mine = (pl.col("window") == window.key) & (pl.col("number") <= covered)
@@ -148,7 +166,9 @@ class Intakes:
     @cached_property
     def gaps(self) -> list[Gap]:
         """Where offsets are missing, in the order in which that was found."""
-        spans = self._gaps.drop("end", "watermark", "last_timestamp").rename({"number": "intake"})
+        spans = self._gaps.drop("end", "watermark", "last_timestamp", "topic_end").rename(
+            {"number": "intake"}
+        )
         return [Gap(**row) for row in spans.iter_rows(named=True)]
 
     def missing(self, window: Window) -> int:
@@ -171,7 +191,11 @@ class Intakes:
 
     @cached_property
     def _landed(self) -> pl.DataFrame:
-        return self._exploded("landed").filter(pl.col("records") > 0).select("number", "window")
+        return self._counted.filter(pl.col("records") > 0).select("number", "window")
+
+    @cached_property
+    def _counted(self) -> pl.DataFrame:
+        return self._exploded("landed")
 
     @cached_property
     def _refused(self) -> pl.DataFrame:

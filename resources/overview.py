@@ -20,7 +20,7 @@ def window_states(
     floor: datetime,
     now: datetime,
 ) -> dict[str, str]:
-    """The state of each window from the first one with a record (or the first due one) to the open one.
+    """The state of each window from the first one with a record, a row or a run to do to the open one.
 
     A due window whose last run failed is ``failed``; one that the ledger has passed without a record is
     ``empty``.
@@ -31,7 +31,7 @@ def window_states(
     open_window = grid.home(now)
     due_keys = {item.window.key for item in due}
     known = last_intakes(intakes, grid, floor, now)
-    first = max(grid.home(floor), grid.window(min([*known, *due_keys, open_window.key])))
+    first = max(grid.home(floor), grid.window(min([*known, *due_keys, *rows, open_window.key])))
     read_to = intakes.reach(now)
     states = {}
     for window in grid.between(first, open_window):

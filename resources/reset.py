@@ -56,7 +56,7 @@ def plan_reset(name: str, state: TopicState, intakes: Intakes) -> Reset | None:
             f"Topic {name} was deleted and created again (its id is {state.id}, the ledger has read "
             f"{newest.topic_id})"
         )
-        spans = [_empty_span(partition, low) for partition, low in state.low.items()]
+        spans = [_empty_span(p, low, state.end[p]) for p, low in state.low.items()]
         return Reset(why, state.id, spans, [])
     lost = [p for p, span in newest.spans.items() if _end(name, state, p) < span.end]
     if not lost:
@@ -67,7 +67,9 @@ def plan_reset(name: str, state: TopicState, intakes: Intakes) -> Reset | None:
         f"Topic {name}, partition {first} ends at offset {state.end[first]}, and the ledger has read to "
         f"{read_to[first]}: the broker lost messages"
     )
-    spans = [_empty_span(p, min(end, state.end[p]), newest.spans[p]) for p, end in read_to.items()]
+    spans = [
+        _empty_span(p, min(end, state.end[p]), state.end[p], newest.spans[p]) for p, end in read_to.items()
+    ]
     unread = [f"partition {p}: what was written below offset {state.end[p]} since the loss" for p in lost]
     return Reset(why, state.id, spans, unread)
 
@@ -102,6 +104,6 @@ def _end(name: str, state: TopicState, partition: int) -> int:
     return state.end[partition]
 
 
-def _empty_span(partition: int, at: int, known: Span | None = None) -> Span:
+def _empty_span(partition: int, at: int, topic_end: int, known: Span | None = None) -> Span:
     mark, stamp = (known.watermark, known.last_timestamp) if known else (None, None)
-    return Span(partition, at, at, 0, mark, stamp, None, None)
+    return Span(partition, at, at, 0, mark, stamp, None, None, topic_end)

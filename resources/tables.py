@@ -19,6 +19,7 @@ SPAN = pl.Struct(
         "last_timestamp": TIME,  # the broker's, of the last message read so far
         "missing_from": TIME,  # the broker's timestamps around what is missing; null without a gap
         "missing_to": TIME,
+        "topic_end": pl.Int64,  # the last stable offset as the intake saw it
     }
 )
 LANDED = pl.Struct({"window": pl.String, "records": pl.Int64, "too_late": pl.Int64})

@@ -21,9 +21,28 @@ FIRST = GRID.window("2026-11-24T0500Z")
 class HandMadeLake(Lake):
     """A lake in which a window is published from a mapping of record id to cluster."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now: datetime = NOW) -> None:
         super().__init__(str(folder))
-        self.create(NOW, timedelta(hours=24))
+        self.create(now, timedelta(hours=24))
+
+    def take(self, number: int, taken_at: datetime, landed: dict[Window, int], **more: Any) -> None:
+        """Enter an intake into the ledger; of records and dead letters the counts alone."""
+        row = {
+            "number": number,
+            "attempt": f"attempt-{number}",
+            "kind": "topic",
+            "topic_id": "topic",
+            "window_minutes": 5,
+            "id_field": "Unique id",
+            "taken_at": taken_at,
+            "caught_up": True,
+            "spans": [],
+            "landed": [{"window": w.key, "records": n, "too_late": 0} for w, n in landed.items()],
+            "refused": [],
+            "replayed": [],
+            **more,
+        }
+        self.append("ledger", _frame("ledger", [row]))
 
     def publish(self, window: Window, clusters: dict[str, int], revision: int = 1, **more: Any) -> None:
         """Publish a window, in the order that the assets keep: its row in ``windows`` comes last."""

@@ -16,6 +16,8 @@ ROUTES = {
     "/api/clustering-results/{uniqueId}": {"200", "304", "400", "404", "500", "503"},
     "/api/models": {"200", "304", "400", "404", "406", "500", "503"},
     "/api/drift": {"200", "304", "400", "404", "406", "500", "503"},
+    "/api/windows": {"200", "304", "400", "406", "500", "503"},
+    "/api/windows/{window}": {"200", "304", "400", "404", "500", "503"},
     "/health/live": {"200", "400", "500"},
     "/health/ready": {"200", "400", "500", "503"},
 }
@@ -46,7 +48,7 @@ def test_every_route_documents_its_problems(document: dict[str, Any]) -> None:
 def test_every_parameter_is_described_and_may_not_be_null(document: dict[str, Any]) -> None:
     parameters = [p for item in document["paths"].values() for p in item["get"].get("parameters", [])]
     assert {p["name"] for p in parameters} == {
-        "model", "window", "cluster", "from", "to", "format", "limit", "cursor", "uniqueId",
+        "model", "window", "cluster", "from", "to", "format", "limit", "cursor", "uniqueId", "state",
     }  # fmt: skip
     for parameter in parameters:
         assert parameter["description"]
@@ -56,7 +58,7 @@ def test_every_parameter_is_described_and_may_not_be_null(document: dict[str, An
 def test_answers_are_as_documented(lake: HandMadeLake, client: Client, document: dict[str, Any]) -> None:
     lake.publish(FIRST, {"a": 0, "b": 1})
     lake.review(FIRST, structure="yes", psi=0.3)
-    urls = {path: path.replace("{uniqueId}", "a") for path in ROUTES}
+    urls = {path: path.format(uniqueId="a", window=FIRST.key) for path in ROUTES}
     for path, url in urls.items():
         _validate(document, path, "200", "application/json", client.get(url).json())
     for path in ROUTES:
