@@ -35,16 +35,17 @@ def window_states(
     read_to = intakes.reach(now)
     states = {}
     for window in grid.between(first, open_window):
-        row = rows.get(window.key, {})
+        key = window.key
+        row = rows.get(key, {})
         if window == open_window:
             state = "open"
-        elif window.key in due_keys:
+        elif key in due_keys:
             state = "failed" if row.get("error") else "due"
         elif row.get("state"):
             state = row["state"]
         else:
             state = "empty" if read_to and read_to >= grid.close(window) else "due"
-        states[window.key] = state
+        states[key] = state
     return states
 
 
