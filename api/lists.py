@@ -87,6 +87,7 @@ class Lists:
         cursor: str | None,
         version: Callable[[], int],
         read: Read,
+        now: Callable[[], Hashable] = tuple,
     ) -> Response[Any]:
         """A page of a long list, or with the limit ``all`` the rest of it as one stream.
 
@@ -98,7 +99,8 @@ class Lists:
             limit: rows at most, or ``all``.
             cursor: that the request carries, if it does.
             version: what a walk that starts now is as of.
-            read: the rows; they are always the same of a place.
+            read: the rows; they are always the same of a place, at the same ``now``.
+            now: what the rows depend on beside the walk's version, where they change while it goes on; quick.
 
         Raises:
             BadParameterError: the cursor is none of ours, or of another walk.
@@ -119,9 +121,9 @@ class Lists:
 
         try:
             if limit == "all":
-                return self._export(request, chosen, kind, start, read)
+                return self._export(request, chosen, kind, start, read, now())
             return self._validators.answer(
-                request, MEDIA_TYPES[chosen], lambda: start.version, lambda: page(limit)
+                request, MEDIA_TYPES[chosen], lambda: (start.version, now()), lambda: page(limit)
             )
         except VersionGoneError as error:
             _LOG.info("A walk expired: %s", error)
@@ -134,8 +136,9 @@ class Lists:
         kind: type[msgspec.Struct],
         start: Place,
         read: Read,
+        now: Hashable,
     ) -> Response[Any]:
-        headers = self._validators.headers(request, MEDIA_TYPES[chosen], start.version)
+        headers = self._validators.headers(request, MEDIA_TYPES[chosen], (start.version, now))
         if found := unchanged(request, headers):
             return found
         if is_head(request):

@@ -29,7 +29,13 @@ ACCEPTS = {
     "to": "a window's start in UTC, like 2026-11-24T0505Z: the first window that is left out",
     "uniqueId": "the id of a record, in UTF-8",
 }
-_PARAMETERS = {"unique_id": "uniqueId", "format_": "format", "first": "from", "end": "to", "window_state": "state"}
+_PARAMETERS = {
+    "unique_id": "uniqueId",
+    "format_": "format",
+    "first": "from",
+    "end": "to",
+    "window_state": "state",
+}
 """By their names in Python, where those differ."""
 INTERNAL = "Something went wrong inside the API. Its log says what."
 UNAVAILABLE = "The lake is not there yet or cannot be read. Try again; the API's log says what is wrong."

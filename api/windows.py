@@ -1,19 +1,19 @@
 """Windows as the API shows them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
 import polars as pl
 
+from api.cursors import Place, Position
+from api.keys import bounds, named
 from api.overview import Overview
-from api.problems import BadParameterError, NotThereError
+from api.problems import NotThereError
 from api.schemas import MODELS
 from api.window_schemas import Window
-from resources.errors import WindowError
 from resources.windows import Grid
-from resources.windows import Window as Interval
 
 _PLACES = re.compile(r"\w+://\S+|(?<![\w.])~?/[^\s:;,]+|\b[\w.-]+:\d{2,5}\b|\[[0-9a-f:]+\]:\d+")
 _LONGEST = 300
@@ -33,14 +33,35 @@ class Windows:
         self._grid = grid
         self._places = sorted(places, key=len, reverse=True)
 
-    def newest(self, limit: int, model: str | None, state: str | None) -> list[Window]:
-        """The newest windows, of a model and in a state, if given."""
-        rows = self.overview.view().windows
-        if model is not None:
-            rows = rows.filter(pl.col("slot") == MODELS.index(model) + 1)
-        if state is not None:
-            rows = rows.filter(pl.col("state") == state)
-        return [self._shown(row) for row in rows.head(limit).iter_rows(named=True)]
+    def state(self) -> str:
+        """Changes with anything that is shown."""
+        return self.overview.view().version
+
+    def page(
+        self, asked: Mapping[str, Any], place: Place, limit: int
+    ) -> tuple[list[Window], Position | None]:
+        """At most ``limit`` windows from a place on, newest first.
+
+        Args:
+            asked: ``model``, ``state``, ``from`` and ``to``, each of which may be None.
+
+        Raises:
+            BadParameterError: a window cannot exist.
+        """
+        first, end = bounds(self._grid, asked["from"], asked["to"])
+        rows = (
+            self.overview.view()
+            .windows.lazy()
+            .filter(pl.col("window").is_between(pl.lit(first), pl.lit(end), "left"))
+        )
+        if place.position:
+            rows = rows.filter(pl.col("window") < str(place.position[0]))
+        if asked["model"]:
+            rows = rows.filter(pl.col("slot") == MODELS.index(asked["model"]) + 1)
+        if asked["state"]:
+            rows = rows.filter(pl.col("state") == asked["state"])
+        found = [self._shown(row) for row in rows.head(limit + 1).collect().iter_rows(named=True)]
+        return found[:limit], [found[limit - 1].window] if len(found) > limit else None
 
     def one(self, key: str) -> Window:
         """The window with a key.
@@ -63,18 +84,6 @@ class Windows:
             error=_without_places(row["error"], self._places),
             **{name: row[name] for name in _AS_STORED},
         )
-
-
-def named(grid: Grid, key: str, parameter: str = "window") -> Interval:
-    """The window that a client names.
-
-    Raises:
-        BadParameterError: there can be none.
-    """
-    try:
-        return grid.window(key)
-    except WindowError as error:
-        raise BadParameterError(parameter, f"{error}.") from None
 
 
 def _without_places(error: str | None, known: Sequence[str]) -> str | None:

@@ -110,11 +110,32 @@ def test_a_failed_windows_error_names_no_place(client: Client, home: Path) -> No
 
 def test_states_and_models_choose_windows(client: Client) -> None:
     assert set(listed(client, "?state=failed")) == {FAILED.key, RETRIED.key}
-    assert len(listed(client, "?limit=2")) == 2
+    assert set(listed(client, f"?from={EMPTY.key}&to={FAILED.key}")) == {EMPTY.key}
     ours = {key for key, row in listed(client).items() if row["model"] == "model_2"}
     assert set(listed(client, "?model=model_2")) == ours
     assert len(ours) >= 3
     problem(client, "/api/windows?state=lost", 400)
+
+
+def test_a_walk_gives_each_window_once_in_order(client: Client) -> None:
+    keys, url = [], "/api/windows?limit=4"
+    while url:
+        answer = client.get(url)
+        assert 0 < len(answer.json()) <= 4
+        keys += [row["window"] for row in answer.json()]
+        url = answer.links.get("next", {}).get("url", "")
+    assert keys == list(listed(client))
+
+
+def test_an_answer_is_confirmed_until_something_changes(tmp_path: Path) -> None:
+    lake = HandMadeLake(tmp_path / "lake", NOW)
+    lake.take(1, NOW, {PUBLISHED: 3})
+    with TestClient(create_app(Settings(home=tmp_path))) as client:
+        url = f"/api/windows/{PUBLISHED.key}"
+        known = {"If-None-Match": client.get(url).headers["etag"]}
+        assert client.get(url, headers=known).status_code == 304
+        lake.take(2, NOW, {PUBLISHED: 1})
+        assert client.get(url, headers=known).json()["landed"] == 4
 
 
 def test_windows_that_are_none_or_not_known_are_problems(client: Client) -> None:
