@@ -16,6 +16,7 @@ _COMMANDS = {
     "status": "Show the topic's lag, the windows, what is due and what runs.",
     "ledger": "Start anew after the topic was replaced or cut.",
     "dead-letters": "List what broke the contract, and replay it once the contract is right.",
+    "erase": "Remove one record id from every table and its history.",
     "models": "List and compare the models; choose which version assigns records.",
     "baseline": "Pin the window that later ones are compared with.",
     "doctor": "Check what Silt needs, and say what to do.",

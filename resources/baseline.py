@@ -50,6 +50,12 @@ def baseline(lake: Lake) -> Sample | None:
     return Sample(row["window"], row["digest"], pl.DataFrame(numbers | labels), model)
 
 
+def pinned_window(lake: Lake) -> str | None:
+    """The key of the window that is pinned."""
+    row = _read(lake)
+    return row["window"] if row else None
+
+
 def describe(lake: Lake) -> str:
     """What is pinned, in a line."""
     row = _read(lake)

@@ -141,9 +141,10 @@ def select(
 
 
 def landed(lake: Lake, window: Window, intakes: Intakes, covered: int) -> pl.LazyFrame:
-    """The rows of a window's records that the intakes up to ``covered`` name, without the too late ones."""
+    """A window's records that the intakes up to ``covered`` name, without too late and erased ones."""
     attempts = intakes.attempts_with(window, covered)
-    return lake.read_window("records", window).filter(~pl.col("too_late") & pl.col("attempt").is_in(attempts))
+    named = ~pl.col("too_late") & pl.col("attempt").is_in(attempts)
+    return lake.read_window("records", window).filter(named, pl.col("record_id").is_not_null())
 
 
 def latest(lake: Lake, window: Window, intakes: Intakes, covered: int) -> pl.LazyFrame:

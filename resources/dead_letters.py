@@ -1,8 +1,11 @@
 """Dead letters: the messages that broke the contract, and that no replay has landed as records since."""
 
+import re
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
+import msgspec
 import polars as pl
 
 from resources.contract import Reason
@@ -65,3 +68,31 @@ def count_by_reason(letters: pl.LazyFrame) -> dict[str, int]:
     """How many dead letters there are for each reason, most first."""
     counts = letters.group_by("reason").len().sort("len", "reason", descending=[True, False])
     return dict(counts.collect(engine="streaming").iter_rows())
+
+
+def of_record(record_id: str, id_field: str) -> pl.Expr:
+    """Whether a dead letter is a record's.
+
+    By its key, or by its id field; where it has none, because its bytes name the id as a word.
+    """
+    judge = partial(_of_record, record_id, id_field)
+    return pl.struct("key", "value").map_batches(judge, pl.Boolean, is_elementwise=True)
+
+
+def _of_record(record_id: str, id_field: str, letters: pl.Series) -> pl.Series:
+    word = re.compile(rb"(?<![\w-])" + re.escape(record_id.encode()) + rb"(?![\w-])")
+    items = letters.to_list()
+    return pl.Series([_is_of(record_id, id_field, word, item) for item in items], dtype=pl.Boolean)
+
+
+def _is_of(record_id: str, id_field: str, word: re.Pattern[bytes], letter: dict[str, bytes | None]) -> bool:
+    key, value = letter["key"], letter["value"] or b""
+    if key == record_id.encode():
+        return True
+    try:
+        message = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        message = None
+    if isinstance(message, dict) and message.get(id_field) not in (None, ""):
+        return str(message[id_field]) == record_id
+    return word.search(value) is not None

@@ -37,9 +37,13 @@ def add_actions(table: DeltaTable) -> pl.DataFrame:
     actions = pl.Series(pl.from_arrow(table.get_add_actions(flatten=True)))
     if actions.is_empty():
         return pl.DataFrame()
+    return actions.struct.unnest().with_columns(address=pl.concat_str(pl.lit(f"{root_of(table)}/"), "path"))
+
+
+def root_of(table: DeltaTable) -> str:
+    """Where a table's files are: a local path as it is, or an object store's URL; no slash at its end."""
     url = urlsplit(table.table_uri)
-    root = (unquote(url.path) if url.scheme == "file" else table.table_uri).rstrip("/")
-    return actions.struct.unnest().with_columns(address=pl.concat_str(pl.lit(f"{root}/"), "path"))
+    return (unquote(url.path) if url.scheme == "file" else table.table_uri).rstrip("/")
 
 
 def scan(table: DeltaTable, day: date | None = None) -> pl.LazyFrame:

@@ -100,7 +100,7 @@ def selected_records(
     rows = spark.read.schema(_schema(contract)).parquet(*map(_url, files))
     landed = rows.where(
         sf.col("window").isin(list(windows)) & ~sf.col("too_late") & sf.col("attempt").isin(list(attempts))
-    )
+    ).where(sf.col("record_id").isNotNull())  # erased
     unique = ["record_id"] if len(windows) == 1 else ["window", "record_id"]
     latest_first = Window.partitionBy(*unique).orderBy(
         sf.desc("event_time"), sf.desc("kafka_partition"), sf.desc("kafka_offset"), sf.desc("intake")

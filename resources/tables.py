@@ -114,7 +114,7 @@ TABLES: dict[str, Table] = {
         },
         partition_by=[],
     ),
-    # and every field of the contract, typed
+    # and every field of the contract, typed; of an erased record its id and fields are null
     "records": Table(
         {**_WINDOW, "record_id": pl.String, "event_time": TIME, "too_late": pl.Boolean, **_LANDING}
     ),

@@ -27,7 +27,12 @@ def vacuum(lake: Lake, report: Report) -> None:
 
 
 def needed_versions(lake: Lake, name: str) -> list[int]:
-    """The versions of a table that shown answers need because its newest version does not hold them.
+    """The versions of a table that shown answers need because its newest version does not hold them."""
+    return sorted(set(needed_answers(lake, name).values()))
+
+
+def needed_answers(lake: Lake, name: str) -> dict[str, int]:
+    """The windows whose shown answers a table's newest version does not hold, and the version that does.
 
     While a window is answered anew, and for as long as that fails, readers find its shown answer in the last
     version before its rows were replaced, see :meth:`Lake.last_with`.
@@ -35,12 +40,12 @@ def needed_versions(lake: Lake, name: str) -> list[int]:
     rows = lake.read("windows", ["window", "digest", "state", VERSIONS[name]])
     shown = rows.filter(pl.col("state") == "published").drop_nulls(VERSIONS[name])
     replaced = replacements(lake.table(name))
-    found = set()
+    found = {}
     for window, digest, _, version in shown.iter_rows():
         later = [number for number in replaced.get(window, []) if number > version]
         if later and not _holds(lake, name, window, digest):
-            found.add(later[0] - 1)
-    return sorted(version for version in found if _is_there(lake, name, version))
+            found[window] = later[0] - 1
+    return {window: version for window, version in found.items() if _is_there(lake, name, version)}
 
 
 def _holds(lake: Lake, name: str, window: str, digest: str) -> bool:

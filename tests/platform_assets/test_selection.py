@@ -30,3 +30,12 @@ def test_each_window_keeps_its_latest_record_of_an_id(
         late = found.filter(pl.col("kafka_offset") >= 100)
         assert late.height == 10 * sum(window in OTHERS for window in windows)
     assert counts == [40, 80, 80]
+
+
+def test_an_erased_record_is_not_selected(spark: SparkSession, contract: Contract, tmp_path: Path) -> None:
+    (file,) = write_records(tmp_path / "records", contract, random_rows(contract, 4, 1), files=1)
+    rows = pl.read_parquet(file)
+    erased = pl.when(pl.col("kafka_offset") != rows["kafka_offset"][0]).then("record_id").alias("record_id")
+    rows.with_columns(erased).write_parquet(file)
+    found = selected_records(spark, contract, [WINDOW], [file], [ATTEMPT]).toArrow()
+    assert set(pl.DataFrame(found)["record_id"]) == set(rows["record_id"][1:])

@@ -1,0 +1,19 @@
+"""What the API answers after an id was erased under it."""
+
+from pathlib import Path
+
+from resources.erasure import Eraser
+from tests.api.conftest import Client, problem
+from tests.api.lakes import FIRST, GRID, HandMadeLake
+from tests.resources.conftest import contract_with
+
+
+def test_an_erased_id_is_not_there_and_the_windows_other_rows_stay(
+    lake: HandMadeLake, client: Client, tmp_path: Path
+) -> None:
+    lake.publish(FIRST, {"a": 0, "b": 1})
+    assert client.get("/api/clustering-results/a").status_code == 200
+    Eraser(lake, contract_with(tmp_path), GRID, "a").erase()
+    problem(client, "/api/clustering-results/a", 404)
+    assert [row["uniqueId"] for row in client.get("/api/clustering-results").json()] == ["b"]
+    assert [row["count"] for row in client.get("/api/cluster-stats").json()] == [1, 1]
