@@ -93,7 +93,10 @@ class Eraser:
             if not any(trace.rows.height for trace in traces):
                 break
             self._erase_rows(traces, done)
-        for trace in self.find():
+        traces = self.find()
+        for key in sorted(traces[-1].windows):
+            self._show_anew(key)
+        for trace in traces:
             self._erase_history(trace, done)
         return done
 
@@ -163,23 +166,24 @@ class Eraser:
                 merge.when_matched_delete().execute()
 
             self._lake.commit(trace.name, write)
-        for key in sorted(trace.windows - self._needed().keys()):
-            self._close_if_empty(key)
 
-    def _close_if_empty(self, key: str) -> None:
-        """A published window whose only record it was shows nothing from now on."""
+    def _show_anew(self, key: str) -> None:
+        """Write a window's row again: by the version of ``windows`` readers know that answers have changed.
+
+        A published window whose only record it was shows nothing from now on.
+        """
         window = self._grid.window(key)
-        results = self._lake.read_window("clustering_results", window).select("digest").unique().collect()
-        schema = TABLES["windows"].schema
+        results = self._lake.read_window("clustering_results", window).select("digest").head(1).collect()
+        closed = results.is_empty() and key not in self._needed()
 
         def change(rows: list[dict[str, Any]]) -> pl.DataFrame:
-            shown = [row for row in rows if row["state"] == "published"]
-            for row in shown if results.is_empty() else []:
-                row["state"] = "too-few"
-            return pl.DataFrame([{"date": window.date, **row} for row in rows], schema=schema)
+            for row in rows:
+                row["date"] = window.date
+                if closed and row["state"] == "published":
+                    row["state"] = "too-few"
+            return pl.DataFrame(rows, schema=TABLES["windows"].schema)
 
-        if results.is_empty():
-            self._lake.change_window("windows", window, change)
+        self._lake.change_window("windows", window, change)
 
     def _erase_history(self, trace: Trace, done: Erased) -> None:
         history = self._history(trace.name)

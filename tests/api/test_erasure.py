@@ -12,8 +12,13 @@ def test_an_erased_id_is_not_there_and_the_windows_other_rows_stay(
     lake: HandMadeLake, client: Client, tmp_path: Path
 ) -> None:
     lake.publish(FIRST, {"a": 0, "b": 1})
-    assert client.get("/api/clustering-results/a").status_code == 200
+    urls = ["/api/clustering-results/a", "/api/clustering-results"]
+    tags = [{"If-None-Match": client.get(url).headers["ETag"]} for url in urls]
     Eraser(lake, contract_with(tmp_path), GRID, "a").erase()
     problem(client, "/api/clustering-results/a", 404)
+    assert [client.get(url, headers=tag).status_code for url, tag in zip(urls, tags, strict=True)] == [
+        404,
+        200,
+    ]
     assert [row["uniqueId"] for row in client.get("/api/clustering-results").json()] == ["b"]
     assert [row["count"] for row in client.get("/api/cluster-stats").json()] == [1, 1]
