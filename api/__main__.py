@@ -3,14 +3,22 @@
 import socket
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server import Server
 
+from resources.api_keys import read_keys
 from resources.errors import SettingError, SiltError
 from resources.logs import log_config
 from resources.settings import Settings, load_settings
+
+_HEAD_BYTES = 65_536
+"""Of a request's line and headers."""
+_CONNECTIONS = 1_024
+"""At once; more wait in the system's queue."""
 
 
 def main() -> int:
@@ -21,6 +29,7 @@ def main() -> int:
     """
     try:
         settings = load_settings()
+        _check_keys(settings)
         address = _free_address(settings)
     except SiltError as error:
         sys.stderr.write(f"{error}\n")
@@ -32,10 +41,31 @@ def main() -> int:
         interface=Interfaces.ASGI,
         workers=1,
         websockets=False,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=int(settings.api_timeout_seconds * 1000), max_buffer_size=_HEAD_BYTES
+        ),
+        backpressure=_CONNECTIONS,
+        workers_kill_timeout=settings.api_drain_seconds,
         log_dictconfig=log_config(settings.log_format),
     )
     server.serve(target_loader=partial(_load, settings), wrap_loader=False)
     return 0
+
+
+def _check_keys(settings: Settings) -> None:
+    """Refuse to answer strangers, unless told so by name.
+
+    Raises:
+        SettingError: others than this machine's users can reach the API, or the file of keys is none.
+    """
+    if settings.api_closed:
+        read_keys(Path(settings.api_keys_file))
+    elif not settings.api_private and not settings.api_open:
+        raise SettingError(
+            f"SILT_API_HOST={settings.api_host!r} can be reached by others: set SILT_API_KEYS_FILE "
+            "(`silt keys new` makes keys), or SILT_API_OPEN=true to answer anybody."
+        )
 
 
 def _free_address(settings: Settings) -> str:

@@ -8,6 +8,7 @@ from litestar.response import Redirect
 
 from api.answers import Answers
 from api.delivery import Delivery
+from api.gate import Gate
 from api.lists import Lists
 from api.observing import Observing
 from api.openapi import ContractNamesPlugin, openapi_config
@@ -20,11 +21,15 @@ from api.routes.drift import DriftController
 from api.routes.health import HealthController
 from api.routes.models import ModelsController
 from api.routes.windows import WindowsController
+from api.scopes import OPEN, document_scopes, require_scope
 from api.windows import Windows
 from resources.contract import load_contract
 from resources.lake import Lake
 from resources.ledger import Ledger
 from resources.settings import Settings
+
+BODY_BYTES = 2**20
+"""Of any request, unless its route says otherwise."""
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -49,18 +54,23 @@ def create_app(settings: Settings) -> Litestar:
             "lists": Provide(lambda: lists, sync_to_thread=False),
             "windows": Provide(lambda: windows, sync_to_thread=False),
         },
-        guards=[refuse_unknown_parameters],
+        guards=[*([require_scope] if settings.api_closed else []), refuse_unknown_parameters],
         exception_handlers=HANDLERS,
-        openapi_config=openapi_config(),
+        openapi_config=openapi_config(settings.api_closed),
         plugins=[ContractNamesPlugin()],
         logging_config=None,  # the process has its own
+        request_max_body_size=BODY_BYTES,
+        debug=False,  # otherwise an environment variable could turn it on
     )
+    if settings.api_closed:
+        document_scopes(app)
     app.asgi_handler = Delivery(app.asgi_handler)
+    app.asgi_handler = Gate(app.asgi_handler, settings)
     app.asgi_handler = Observing(app.asgi_handler)  # outermost: it sees every answer
     return app
 
 
-@get("/", include_in_schema=False)
+@get("/", include_in_schema=False, opt=OPEN)
 async def to_schema() -> Redirect:
     """Show a person who opens the API in a browser what it offers."""
     return Redirect("/schema")

@@ -6,7 +6,7 @@ REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
 REFUSALS = Counter(
-    "silt_api_refusals", "Requests refused before they were answered.", ["kind"], registry=REGISTRY
+    "silt_api_refusals", "Requests answered with a problem, by its kind.", ["kind"], registry=REGISTRY
 )
 REQUESTS = Counter(
     "silt_api_requests", "Requests answered.", ["method", "route", "status"], registry=REGISTRY

@@ -11,12 +11,13 @@ from litestar.datastructures import CacheControlHeader
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import OpenAPIType, Schema, Tag
+from litestar.openapi.spec import Components, OpenAPIType, Schema, Tag
 from litestar.params import FromPath
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
 from api.schemas import ClusterStats
+from api.scopes import OPEN, SCHEMES
 
 VERSION = "1.0.0"
 _PAGE_PARTS = {
@@ -90,8 +91,8 @@ def get_page_part(name: FromPath[str]) -> Response[bytes]:
     return Response(files("offapi").joinpath(name).read_bytes(), media_type=_PAGE_PARTS[name])
 
 
-def openapi_config() -> OpenAPIConfig:
-    """What the OpenAPI document says beside the routes."""
+def openapi_config(closed: bool) -> OpenAPIConfig:
+    """What the OpenAPI document says beside the routes; ``closed``: how keys are sent as well."""
     return OpenAPIConfig(
         title="Silt",
         version=VERSION,
@@ -106,5 +107,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag("windows", "what has become of windows"),
             Tag("health", "whether the API runs and can answer"),
         ],
+        components=SCHEMES if closed else Components(),
+        openapi_router=Router(path="/schema", route_handlers=[], include_in_schema=False, opt=OPEN),
         render_plugins=[SchemaPage(), JsonRenderPlugin(), YamlRenderPlugin()],
     )

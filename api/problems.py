@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 from polars.exceptions import PolarsError
 
+from api.counters import REFUSALS
 from api.schemas import Problem
 from resources.errors import SiltError
 
@@ -39,6 +40,17 @@ _PARAMETERS = {
 """By their names in Python, where those differ."""
 INTERNAL = "Something went wrong inside the API. Its log says what."
 UNAVAILABLE = "The lake is not there yet or cannot be read. Try again; the API's log says what is wrong."
+_FRAMEWORK = {
+    400: ("bad-request", "Bad Request", "The request cannot be understood."),
+    404: ("not-found", "Not Found", "There is no such route: /schema shows those there are."),
+    405: ("method-not-allowed", "Method Not Allowed", "The route has other methods: `Allow` names them."),
+    406: ("not-acceptable", "Not Acceptable", "The route has no answer in a format that is accepted."),
+    413: ("too-large", "Content Too Large", "The body is larger than the route takes."),
+    415: ("unsupported-media-type", "Unsupported Media Type", "The route takes JSON: `application/json`."),
+    422: ("unprocessable-content", "Unprocessable Content", "The body is not what the route takes."),
+    500: ("internal", "Internal Server Error", INTERNAL),
+}
+"""What the framework itself refuses: kind, title and detail by status."""
 _LOG = logging.getLogger("silt.api")
 
 
@@ -55,6 +67,11 @@ class ProblemError(Exception):
     def more(self) -> dict[str, str]:
         """Properties beyond those of RFC 9457."""
         return {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that the answer needs."""
+        return {"Retry-After": str(self.retry_after)} if self.retry_after else {}
 
 
 class BadParameterError(ProblemError):
@@ -141,7 +158,7 @@ def on_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response
         str(error),
         kind=error.kind,
         title=error.title,
-        headers={"Retry-After": str(error.retry_after)} if error.retry_after else None,
+        headers=error.headers,
         more=error.more,
     )
 
@@ -159,17 +176,18 @@ def on_invalid_parameter(request: Request[Any, Any, Any], error: ValidationExcep
     first = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
     name = str(first.get("key"))
     name = _PARAMETERS.get(name, name)
+    if name not in ACCEPTS:
+        return on_http_error(request, error)
     given = request.query_params.get(name, "")
     detail = f"{name}={given!r} is not accepted: it takes {ACCEPTS[name]}."
     return on_problem(request, BadParameterError(name, detail))
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """Answer what the framework refuses: an unknown route, a wrong method."""
-    status = HTTPStatus(error.status_code)
-    kind = status.phrase.lower().replace(" ", "-")
-    detail = f"{status.description or status.phrase}."
-    return _respond(request, status, detail, kind=kind, title=status.phrase, headers=error.headers)
+    """Answer what the framework refuses: an unknown route, a wrong method, a body that is too large."""
+    status = error.status_code if error.status_code in _FRAMEWORK else 400 if error.status_code < 500 else 500
+    kind, title, detail = _FRAMEWORK[status]
+    return _respond(request, status, detail, kind=kind, title=title, headers=error.headers)
 
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -202,6 +220,7 @@ def _respond(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
+    REFUSALS.labels(kind).inc()
     problem = Problem(f"{TYPES}{kind}", title, int(status), detail, asked_path(request), **(more or {}))
     return Response(
         msgspec.json.encode(problem),

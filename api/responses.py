@@ -26,15 +26,25 @@ from api.problems import (
     NotAcceptableError,
     WalkExpiredError,
 )
+from api.refusals import NO_KEY
 from api.schemas import Problem
 
+_BY_KEY = (401, 403)
+_EVERYWHERE = (414, 429)
 _MEANINGS = {
     400: "A parameter is unknown, or its value is not accepted: `parameter` names it.",
+    401: "There is no key, or it is wrong or was revoked.",
+    403: "The key has not the scope that the route needs.",
     404: "The window has no published answer, or nothing published has the id.",
     406: "None of the media types in `Accept` can be had: `accepts` lists those that can.",
     410: "What the walk reads has been replaced and is no longer kept: start again without `cursor`.",
+    413: "The body is larger than the route takes.",
+    414: "The URL is longer than 16 KiB.",
+    415: "The body is in a format that the route does not take.",
+    422: "The body is not what the route takes.",
+    429: "More requests, or more wrong keys, than a minute allows: `Retry-After` says when to ask again.",
     500: "Something went wrong inside the API.",
-    503: "The lake is not there yet, or cannot be read: `part` names what fails.",
+    503: "The lake is not there yet, or cannot be read: `part` names what fails. Or there was no time.",
 }
 _EXAMPLES = {
     400: {
@@ -43,6 +53,12 @@ _EXAMPLES = {
         "detail": f"model='model_4' is not accepted: it takes {ACCEPTS['model']}.",
         "parameter": "model",
         "accepts": ACCEPTS["model"],
+    },
+    401: {"type": f"{TYPES}unauthorized", "title": "Unauthorized", "detail": NO_KEY},
+    403: {
+        "type": f"{TYPES}insufficient-scope",
+        "title": "Insufficient Scope",
+        "detail": "The key has not the scope 'read'.",
     },
     404: {
         "type": f"{TYPES}not-found",
@@ -60,6 +76,31 @@ _EXAMPLES = {
         "title": "Walk Expired",
         "detail": str(WalkExpiredError("/api/clustering-results?limit=100")),
     },
+    413: {
+        "type": f"{TYPES}too-large",
+        "title": "Content Too Large",
+        "detail": "The body is larger than the route takes.",
+    },
+    414: {
+        "type": f"{TYPES}uri-too-long",
+        "title": "URI Too Long",
+        "detail": "The URL is longer than 16384 bytes.",
+    },
+    415: {
+        "type": f"{TYPES}unsupported-media-type",
+        "title": "Unsupported Media Type",
+        "detail": "The route takes JSON: `application/json`.",
+    },
+    422: {
+        "type": f"{TYPES}unprocessable-content",
+        "title": "Unprocessable Content",
+        "detail": "The body is not what the route takes.",
+    },
+    429: {
+        "type": f"{TYPES}too-many-requests",
+        "title": "Too Many Requests",
+        "detail": "More requests than a minute allows. Ask again in 3 s.",
+    },
     500: {"type": f"{TYPES}internal", "title": "Internal Server Error", "detail": INTERNAL},
     503: {
         "type": f"{TYPES}unavailable",
@@ -70,9 +111,10 @@ _EXAMPLES = {
 }
 
 
-def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """The OpenAPI descriptions of a route's errors."""
-    return {status: _described(status) for status in statuses}
+def problems(*statuses: int, keys: bool = True) -> dict[int, ResponseSpec]:
+    """The OpenAPI descriptions of a route's errors; ``keys``: whether it needs one where there are any."""
+    every = {*statuses, *_EVERYWHERE, *(_BY_KEY if keys else ())}
+    return {status: _described(status) for status in sorted(every)}
 
 
 def _described(status: int) -> ResponseSpec:

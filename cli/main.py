@@ -19,6 +19,7 @@ _COMMANDS = {
     "erase": "Remove one record id from every table and its history.",
     "models": "List and compare the models; choose which version assigns records.",
     "baseline": "Pin the window that later ones are compared with.",
+    "keys": "Say who may ask the API: make, list and revoke keys.",
     "doctor": "Check what Silt needs, and say what to do.",
 }
 

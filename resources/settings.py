@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from resources.access import Hosts, Networks, Origins, is_loopback
 from resources.errors import SettingError
 from resources.logs import LogFormat
 from resources.scheme import Scheme
@@ -60,6 +61,18 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="address that the API listens on")
     api_port: Port = 8000
     log_format: LogFormat = Field("auto", description="of the API's log; auto: text on a terminal, else json")
+    api_keys_file: str = Field("", description="who may ask the API; empty: anybody, on loopback alone")
+    api_open: bool = Field(False, description="the API needs no keys wherever it listens")
+    api_allowed_hosts: Hosts = Field("", description="names that clients reach the API by; * is any")
+    api_cors_origins: Origins = Field("", description="web pages from there may ask the API")
+    api_rate_per_minute: int = Field(6000, ge=0, description="requests of a key or an address; 0: any number")
+    api_timeout_seconds: float = Field(
+        30, ge=0.1, le=600, description="an answer begins, and goes on, within"
+    )
+    api_drain_seconds: int = Field(
+        10, ge=1, le=600, description="requests may take so long to end at the end"
+    )
+    trusted_proxies: Networks = Field("", description="whose X-Forwarded-* headers are believed")
     dagster_port: Port = 3000
     dagster_read_only: bool = Field(False, description="the Dagster UI shows everything and changes nothing")
     code_host: str = Field("127.0.0.1", description="where Dagster's code server is")
@@ -89,6 +102,11 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
+    @field_validator("api_keys_file")
+    @classmethod
+    def _absolute_if_given(cls, value: str) -> str:
+        return str(Path(value).expanduser().resolve()) if value else ""
+
     @field_validator("spark_remote")
     @classmethod
     def _is_connect_url(cls, value: str) -> str:
@@ -114,6 +132,16 @@ class Settings(BaseSettings):
     def own_broker(self) -> bool:
         """Whether Silt starts the broker itself: no ``SILT_KAFKA__BOOTSTRAP_SERVERS`` names another."""
         return not any(name.lower() == "bootstrap_servers" for name in self.kafka)
+
+    @property
+    def api_closed(self) -> bool:
+        """Whether the API asks for keys."""
+        return bool(self.api_keys_file)
+
+    @property
+    def api_private(self) -> bool:
+        """Whether only people on this machine reach the API, and it asks none of them who they are."""
+        return is_loopback(self.api_host) and not self.api_closed
 
     @property
     def grid(self) -> Grid:

@@ -6,6 +6,7 @@ from litestar.di import NamedDependency
 from api.answers import Answers
 from api.responses import problems
 from api.schemas import Health
+from api.scopes import OPEN
 
 
 class HealthController(Controller):
@@ -13,13 +14,14 @@ class HealthController(Controller):
 
     path = "/health"
     tags = ("health",)
+    opt = OPEN
 
     @get(
         "/live",
         summary="Whether the process runs",
         operation_id="getLive",
         response_description="it runs",
-        responses=problems(400, 500),
+        responses=problems(400, 500, keys=False),
     )
     async def get_live(self) -> Health:
         return Health("live")
@@ -30,7 +32,7 @@ class HealthController(Controller):
         description="503 names the part that fails.",
         operation_id="getReady",
         response_description="all parts work",
-        responses=problems(400, 500, 503),
+        responses=problems(400, 500, 503, keys=False),
         sync_to_thread=True,
     )
     def get_ready(self, answers: NamedDependency[Answers]) -> Health:

@@ -13,6 +13,7 @@ from resources.settings import Settings
 from tests.api.lakes import HandMadeLake
 
 Client = TestClient[Litestar]
+LOOPBACK = "http://127.0.0.1"
 
 
 @pytest.fixture
@@ -23,8 +24,13 @@ def lake(tmp_path: Path) -> HandMadeLake:
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
     """A client of the API over the lake in the test's folder, be it there or not."""
-    with TestClient(create_app(Settings(home=tmp_path)), raise_server_exceptions=False) as client:
+    with client_of(Settings(home=tmp_path)) as client:
         yield client
+
+
+def client_of(settings: Settings) -> Client:
+    """A client of the API with these settings, which asks for loopback."""
+    return TestClient(create_app(settings), base_url=LOOPBACK, raise_server_exceptions=False)
 
 
 def problem(client: Client, url: str, status: int) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def test_neither_dagster_nor_spark_nor_kafka_is_imported(lake: HandMadeLake, tmp
         "import sys, api.__main__, api.app\n"
         "from litestar.testing import TestClient\n"
         "from resources.settings import load_settings\n"
-        "with TestClient(api.app.create_app(load_settings())) as client:\n"
+        "with TestClient(api.app.create_app(load_settings()), base_url='http://127.0.0.1') as client:\n"
         "    paths = ('cluster-stats', 'models', 'clustering-results', 'clustering-results/a')\n"
         "    assert all(client.get(f'/api/{path}').status_code == 200 for path in paths)\n"
         "print(*{name.partition('.')[0] for name in sys.modules})\n"

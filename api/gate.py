@@ -1,0 +1,179 @@
+"""What every request passes before any route sees it: bounds, hosts, keys, rates, time."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+from litestar import Request
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.bounds import check_url
+from api.clients import Origin, Proxies
+from api.cors import Cors, Headers
+from api.keyring import KeyRing
+from api.problems import ProblemError, on_problem
+from api.rates import Rates
+from api.refusals import AnswerTimeoutError, NoKeyError, TooManyRequestsError, UnknownHostError
+from api.scopes import KEY
+from resources.access import listed
+from resources.api_keys import ApiKey
+from resources.settings import Settings
+
+_OPEN = ("/health/", "/schema")
+_UNCOUNTED = "/health/live"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_HEADERS: Headers = [
+    (b"server", b"silt"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_BARE = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_PAGE = (
+    b"content-security-policy",
+    b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+)
+_LOG = logging.getLogger("silt.api")
+
+
+class Gate:
+    """An ASGI application around another. The one place where requests are turned away."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        """Read the keys, if there are to be any.
+
+        Raises:
+            SettingError: the file of keys cannot be read.
+        """
+        self._app = app
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._hosts = _hosts(settings)
+        self._cors = Cors(listed(settings.api_cors_origins))
+        self._keys = KeyRing(Path(settings.api_keys_file)) if settings.api_closed else None
+        counted = settings.api_rate_per_minute and not settings.api_private
+        self._rates = Rates(settings.api_rate_per_minute) if counted else None
+        self._policy = f'"default";q={settings.api_rate_per_minute};w=60'.encode()
+        self._seconds = settings.api_timeout_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it with a problem."""
+        reply = _Reply(
+            send, self._seconds, [*_HEADERS, _PAGE if scope["path"] in ("/schema", "/schema/") else _BARE]
+        )
+        try:
+            async with asyncio.timeout(self._seconds) as deadline:
+                reply.deadline = deadline
+                try:
+                    done = await self._admit(scope, reply)
+                except ProblemError as error:
+                    await _refuse(error, scope, receive, reply)
+                else:
+                    if not done:
+                        await self._app(scope, receive, reply)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            if reply.started:
+                _LOG.warning(
+                    "An answer to %s was cut off: nothing of it went out for %g s",
+                    scope["path"],
+                    self._seconds,
+                )
+                raise
+            await _refuse(AnswerTimeoutError(self._seconds), scope, receive, reply)
+
+    async def _admit(self, scope: Any, reply: "_Reply") -> bool:
+        """Check all that can be checked before routing.
+
+        Returns:
+            Whether the request is answered already.
+
+        Raises:
+            ProblemError: it is refused.
+        """
+        origin = self._proxies.origin(scope)
+        headers = dict(scope["headers"])
+        reply.headers += self._cors.headers(headers.get(b"origin"))
+        if self._hosts is not None and _name(origin.host) not in self._hosts:
+            raise UnknownHostError
+        check_url(scope)
+        if (preflight := self._cors.preflight(scope["method"], headers)) is not None:
+            await reply({"type": "http.response.start", "status": 204, "headers": preflight})
+            await reply({"type": "http.response.body", "body": b"", "more_body": False})
+            return True
+        key = await self._holder(scope, headers, origin)
+        self._count(scope, reply, key.id if key else origin.address)
+        return False
+
+    async def _holder(self, scope: Any, headers: dict[bytes, bytes], origin: Origin) -> ApiKey | None:
+        if self._keys is None or scope["path"] == "/" or scope["path"].startswith(_OPEN):
+            return None
+        text = _presented(headers)
+        if text is None:
+            raise NoKeyError
+        key = scope["state"][KEY] = await self._keys.holder(text, origin.address)
+        return key
+
+    def _count(self, scope: Any, reply: "_Reply", client: str) -> None:
+        if self._rates is None or scope["path"] == _UNCOUNTED:
+            return
+        standing = self._rates.take(client)
+        reply.headers += [
+            (b"ratelimit-policy", self._policy),
+            (b"ratelimit", f'"default";r={standing.remaining};t={standing.reset}'.encode()),
+        ]
+        if not standing.allowed:
+            raise TooManyRequestsError(standing.wait)
+
+
+class _Reply:
+    """The way an answer goes out: with the headers of all answers, and time for each of its parts."""
+
+    def __init__(self, send: Send, seconds: float, headers: Headers) -> None:
+        self.headers = headers
+        self.deadline: asyncio.Timeout | None = None
+        self.started = False
+        self._send = send
+        self._seconds = seconds
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = [*message["headers"], *self.headers]
+        if self.deadline and not self.deadline.expired():
+            self.deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
+        await self._send(message)
+
+
+async def _refuse(error: ProblemError, scope: Any, receive: Receive, reply: _Reply) -> None:
+    request: Request[Any, Any, Any] = Request(scope, receive, reply)
+    _LOG.warning("Refused %s: %s", scope["client"][0] if scope["client"] else "somebody", error.kind)
+    response = on_problem(request, error).to_asgi_response(app=None, request=request)
+    await response(scope, receive, reply)
+
+
+def _hosts(settings: Settings) -> set[str] | None:
+    """The names that requests may be for; None: any. On loopback a page in a browser could ask by its own."""
+    given = listed(settings.api_allowed_hosts)
+    if "*" in given or not (given or settings.api_private):
+        return None
+    return set(given) or {*_LOOPBACK, settings.api_host.lower()}
+
+
+def _name(host: str | None) -> str:
+    """A host without its port."""
+    if host is None:
+        return ""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def _presented(headers: dict[bytes, bytes]) -> str | None:
+    kind, _, text = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if kind.lower() == "bearer" and text.strip():
+        return text.strip()
+    return headers[b"x-api-key"].decode("latin-1") if headers.get(b"x-api-key") else None

@@ -1,0 +1,325 @@
+"""Who may ask: keys, scopes, rates, hosts, origins, and what a URL may be."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from httpx import ASGITransport, AsyncClient, Response
+from litestar import Litestar
+
+from api import keyring
+from api.app import create_app
+from api.counters import REFUSALS
+from api.keyring import GUESSES
+from resources.api_keys import ApiKey, add_key, make_key, revoke_key
+from resources.settings import Settings
+from tests.api.conftest import LOOPBACK, Client, client_of
+from tests.api.lakes import FIRST, HandMadeLake
+
+STATS = "/api/cluster-stats"
+ORIGIN = "https://app.example.com"
+
+
+class Guarded:
+    """An API that asks for keys, over a lake with one window, and the keys."""
+
+    def __init__(self, home: Path) -> None:
+        self.file = home / "keys.yaml"
+        self.reader = add_key(self.file, "reader", ["read"])
+        self.predictor = add_key(self.file, "predictor", ["predict"])
+        HandMadeLake(home / "lake").publish(FIRST, {"a": 0, "b": 1})
+        self.client = client_of(Settings(home=home, api_keys_file=str(self.file)))
+
+    def get(self, key: str | None, path: str = STATS) -> Response:
+        return self.client.get(path, headers={"Authorization": f"Bearer {key}"} if key else {})
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    made = Guarded(tmp_path_factory.mktemp("guarded"))
+    with made.client:
+        yield made
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
+    """One of its own, whose file of keys is looked at with every request."""
+    monkeypatch.setattr(keyring, "_LOOK_SECONDS", 0.0)
+    made = Guarded(tmp_path)
+    with made.client:
+        yield made
+
+
+def kind(response: Response) -> str:
+    """Of the problem that a request is answered with."""
+    assert response.headers["content-type"] == "application/problem+json"
+    answer = response.json()
+    assert answer["status"] == response.status_code
+    return str(answer["type"]).removeprefix("urn:silt:problem:")
+
+
+def from_peer(app: Litestar, peer: str, path: str, headers: dict[str, str]) -> Response:
+    """The answer to a request that comes over a connection from an address."""
+
+    async def ask() -> Response:
+        transport = ASGITransport(app, client=(peer, 4711))  # type: ignore[arg-type]
+        async with AsyncClient(transport=transport, base_url=LOOPBACK) as client:
+            return await client.get(path, headers=headers)
+
+    return asyncio.run(ask())
+
+
+def refusals(of: str) -> float:
+    return float(REFUSALS.labels(of)._value.get())
+
+
+def test_key_opens_the_api_in_either_header(shared: Guarded) -> None:
+    assert shared.get(shared.reader).status_code == 200
+    assert shared.client.get(STATS, headers={"X-API-Key": shared.reader}).status_code == 200
+
+
+@pytest.mark.parametrize("path", [STATS, "/metrics", "/api/nothing", "/nothing", "/healthy", "//api/models"])
+def test_without_a_key_nothing_is_told(shared: Guarded, path: str) -> None:
+    response = shared.get(None, path)
+    assert (response.status_code, kind(response)) == (401, "unauthorized")
+    assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/schema", "/schema/openapi.json"])
+def test_health_and_schema_need_no_key(shared: Guarded, path: str) -> None:
+    assert shared.get(None, path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health/../api/models", "/schema/..//api/models", "/health//api/models"])
+def test_an_open_path_leads_nowhere_else(shared: Guarded, path: str) -> None:
+    assert shared.client.get(path.replace("..", "%2e%2e")).status_code in (401, 404)
+
+
+def test_wrong_keys_are_refused_counted_and_not_logged(
+    shared: Guarded, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = refusals("unauthorized")
+    wrong = [shared.reader[:-1] + "?", shared.reader[:14] + make_key("x", ["read"])[1][14:], "x", "silt_é"]
+    for key in wrong:
+        response = shared.client.get(STATS, headers=[(b"Authorization", f"Bearer {key}".encode())])
+        assert (response.status_code, kind(response)) == (401, "unauthorized")
+        assert 'error="invalid_token"' in response.headers["www-authenticate"]
+        assert key not in response.text
+    assert refusals("unauthorized") == before + len(wrong)
+    assert "Refused testclient: unauthorized" in caplog.text
+    assert not any(key in caplog.text for key in wrong if len(key) > 1)
+
+
+def test_key_without_the_scope_is_forbidden(shared: Guarded) -> None:
+    response = shared.get(shared.predictor)
+    assert (response.status_code, kind(response)) == (403, "insufficient-scope")
+    assert 'scope="read"' in response.headers["www-authenticate"]
+
+
+def test_schema_says_which_scope_each_route_needs(shared: Guarded, client: Client) -> None:
+    document = shared.client.get("/schema/openapi.json").json()
+    assert document["paths"][STATS]["get"]["security"] == [{"bearer": ["read"]}, {"apiKey": ["read"]}]
+    assert "security" not in document["paths"]["/health/live"]["get"]
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    assert "security" not in client.get("/schema/openapi.json").json()["paths"][STATS]["get"]
+
+
+def test_keys_are_made_and_revoked_while_the_api_runs(guarded: Guarded) -> None:
+    assert guarded.get(guarded.reader).status_code == 200
+
+    later = add_key(guarded.file, "later", ["read"])
+    assert guarded.get(later).status_code == 200
+    revoke_key(guarded.file, "later")
+
+    assert guarded.get(later).status_code == 401
+    assert guarded.get(guarded.reader).status_code == 200
+
+
+def test_torn_file_leaves_the_keys_as_they_were_and_a_missing_one_closes(
+    guarded: Guarded, caplog: pytest.LogCaptureFixture
+) -> None:
+    guarded.file.write_text(guarded.file.read_text()[:40])
+    assert guarded.get(guarded.reader).status_code == 200
+    assert "The keys stay as they were" in caplog.text
+
+    guarded.file.unlink()
+    assert guarded.get(guarded.reader).status_code == 401
+
+
+def test_ten_thousand_guesses_cost_the_hashes_of_twenty(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashes = 0
+    fits = ApiKey.fits
+
+    def counted(key: ApiKey, secret: str) -> bool:
+        nonlocal hashes
+        hashes += 1
+        return fits(key, secret)
+
+    monkeypatch.setattr(ApiKey, "fits", counted)
+    assert guarded.get(guarded.reader).status_code == 200
+    begun = refusals("too-many-guesses")
+
+    guess = guarded.reader[:-4]
+    answers = [guarded.get(f"{guess}{number:04}") for number in range(1_000)]
+
+    assert {answer.status_code for answer in answers} == {401, 429}
+    assert hashes <= 1 + GUESSES + 5  # a guess comes back every three seconds
+    assert refusals("too-many-guesses") - begun >= 970
+    assert int(answers[-1].headers["retry-after"]) in (1, 2, 3)
+    assert guarded.get(guarded.reader).status_code == 200, "who has shown the right key stays"
+
+
+def test_unknown_id_costs_a_hash_as_a_wrong_secret_does(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+
+    def never(key: ApiKey, secret: str) -> bool:
+        hashed.append(secret)
+        return False
+
+    monkeypatch.setattr(ApiKey, "fits", never)
+    guarded.get(make_key("nobody", ["read"])[1])
+    guarded.get(guarded.reader)
+    assert len(hashed) == 2
+
+
+def test_requests_beyond_the_rate_are_told_when_to_ask_again(tmp_path: Path) -> None:
+    keys = {name: add_key(tmp_path / "keys", name, ["read"]) for name in ("one", "other")}
+    settings = Settings(home=tmp_path, api_keys_file=str(tmp_path / "keys"), api_rate_per_minute=3)
+    with client_of(settings) as client:
+        answers = [client.get("/api/nothing", headers={"X-API-Key": keys["one"]}) for _ in range(4)]
+        other = client.get("/api/nothing", headers={"X-API-Key": keys["other"]})
+        assert all(client.get("/health/live").status_code == 200 for _ in range(5))
+
+    assert [answer.status_code for answer in answers] == [404, 404, 404, 429]
+    assert [answer.headers["ratelimit"][:13] for answer in answers] == [
+        '"default";r=2',
+        '"default";r=1',
+        '"default";r=0',
+        '"default";r=0',
+    ]
+    assert answers[0].headers["ratelimit-policy"] == '"default";q=3;w=60'
+    assert kind(answers[3]) == "too-many-requests"
+    assert 18 <= int(answers[3].headers["retry-after"]) <= 20
+    assert other.status_code == 404
+
+
+def test_clients_behind_a_trusted_proxy_are_told_apart(tmp_path: Path) -> None:
+    settings = Settings(
+        home=tmp_path, api_host="0.0.0.0", api_rate_per_minute=1, trusted_proxies="10.0.0.0/8,192.168.1.1"
+    )
+
+    def ask(peer: str, forwarded: str) -> int:
+        return from_peer(app, peer, "/nothing", {"X-Forwarded-For": forwarded}).status_code
+
+    app = create_app(settings)
+    assert ask("10.1.1.1", "203.0.113.1, 192.168.1.1") == 404
+    assert ask("10.1.1.1", "203.0.113.2:4711") == 404
+    assert ask("10.1.1.1", "203.0.113.9, 203.0.113.1") == 429, "what a client writes itself is not believed"
+    assert ask("203.0.113.77", "203.0.113.5") == 404
+    assert ask("203.0.113.77", "203.0.113.6") == 429, "who is no proxy is not believed"
+    assert ask("10.1.1.1", "2001:db8::1") == 404
+    assert ask("10.1.1.1", "2001:db8::2") == 429, "a network of IPv6 is one client"
+
+
+def test_page_links_are_as_the_client_sees_the_api(tmp_path: Path) -> None:
+    HandMadeLake(tmp_path / "lake").publish(FIRST, {"a": 0, "b": 1})
+    settings = Settings(home=tmp_path, trusted_proxies="127.0.0.1", api_allowed_hosts="api.example.com")
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "api.example.com"}
+    path = "/api/clustering-results?limit=1"
+    response = from_peer(create_app(settings), "127.0.0.1", path, headers)
+    assert response.links["next"]["url"].startswith("https://api.example.com/api/clustering-results?")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8000", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:8000", 200),
+        ("rebound.example.com", 421),
+        ("", 421),
+    ],
+)
+def test_on_loopback_only_its_names_are_answered(client: Client, host: str, status: int) -> None:
+    response = client.get("/health/live", headers={"Host": host})
+    assert response.status_code == status
+    assert status == 200 or kind(response) == "unknown-host"
+
+
+def test_pages_of_a_named_origin_may_ask_and_others_may_not(tmp_path: Path) -> None:
+    add_key(tmp_path / "keys", "one", ["read"])
+    settings = Settings(home=tmp_path, api_keys_file=str(tmp_path / "keys"), api_cors_origins=ORIGIN)
+    asks = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    with client_of(settings) as client:
+        before = client.options(STATS, headers={"Origin": ORIGIN, **asks})
+        refused = client.get(STATS, headers={"Origin": ORIGIN})
+        stranger = client.options(STATS, headers={"Origin": "https://evil.example.com", **asks})
+        plain = client.get("/health/live")
+
+    assert before.status_code == 204
+    assert "Authorization" in before.headers["access-control-allow-headers"]
+    assert refused.status_code == 401
+    for answer in (before, refused):
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert stranger.status_code == 401
+    assert "access-control-allow-origin" not in stranger.headers
+    assert "Origin" in plain.headers["vary"]
+
+
+def test_without_the_setting_no_other_origin_may_ask(client: Client) -> None:
+    response = client.get("/health/live", headers={"Origin": ORIGIN})
+    assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/api/nothing", "/schema"])
+def test_every_answer_carries_the_headers_that_keep_browsers_safe(client: Client, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "default-src 'none'" in headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("url", "parameter"),
+    [
+        ("/api/clustering-results/%00", "path"),
+        ("/api/clustering-results/%ED%A0%80", "path"),
+        ("/api/%FF", "path"),
+        ("/api/clustering-results/" + "x" * 5_000, "path"),
+        ("/api/clustering-results?uniqueId=%00", "uniqueId"),
+        ("/api/clustering-results?uniqueId=%ED%A0%80", "uniqueId"),
+        ("/api/clustering-results?uniqueId=" + "x" * 5_000, "uniqueId"),
+        ("/api/models?model=%FF", "model"),
+        ("/api/models?%FF=1", "query"),
+    ],
+    ids=lambda value: value[:50],
+)
+def test_what_is_no_text_or_too_long_is_a_bad_parameter(client: Client, url: str, parameter: str) -> None:
+    response = client.get(url)
+    assert (response.status_code, kind(response)) == (400, "invalid-parameter")
+    assert response.json()["parameter"] == parameter
+    assert len(response.text) < 10_000
+
+
+def test_longer_url_is_refused_as_such(client: Client) -> None:
+    response = client.get("/api/models?" + "&".join(["model=" + "x" * 4_000] * 5))
+    assert (response.status_code, kind(response)) == (414, "uri-too-long")
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    ["../../etc/passwd", "' OR 1=1 --", "a'); DROP TABLE answers; --", '"', "%", "*", "\\", "a\nb"],
+)
+def test_ids_are_taken_literally(shared: Guarded, identifier: str) -> None:
+    encoded = "".join(f"%{byte:02X}" for byte in identifier.encode())
+    for path in (f"/api/clustering-results/{encoded}", f"/api/clustering-results?uniqueId={encoded}"):
+        response = shared.get(shared.reader, path)
+        assert (response.status_code, kind(response)) == (404, "not-found")
+        assert os.fspath(shared.file.parent) not in response.text
