@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 
-from api.app import create_app
 from resources.settings import Settings
-from tests.api.conftest import Client, problem
+from tests.api.conftest import Client, client_of, problem
 from tests.api.lakes import GRID, HandMadeLake, version
 
 NOW = datetime.now(UTC)
@@ -45,7 +43,7 @@ def client(home: Path) -> Iterator[Client]:
     lake.write_row(FAILED, None, attempts=2, error=error)
     lake.publish(DUE, {"a": 0}, covered=1)
     lake.publish(RETRIED, {"a": 0}, covered=1, attempts=1, error="no Spark")
-    with TestClient(create_app(Settings(home=home)), raise_server_exceptions=False) as client:
+    with client_of(Settings(home=home)) as client:
         yield client
 
 
@@ -130,7 +128,7 @@ def test_a_walk_gives_each_window_once_in_order(client: Client) -> None:
 def test_an_answer_is_confirmed_until_something_changes(tmp_path: Path) -> None:
     lake = HandMadeLake(tmp_path / "lake", NOW)
     lake.take(1, NOW, {PUBLISHED: 3})
-    with TestClient(create_app(Settings(home=tmp_path))) as client:
+    with client_of(Settings(home=tmp_path)) as client:
         url = f"/api/windows/{PUBLISHED.key}"
         known = {"If-None-Match": client.get(url).headers["etag"]}
         assert client.get(url, headers=known).status_code == 304
@@ -147,7 +145,7 @@ def test_windows_that_are_none_or_not_known_are_problems(client: Client) -> None
 
 def test_windows_are_seen_as_they_change(tmp_path: Path) -> None:
     lake = HandMadeLake(tmp_path / "lake", NOW)
-    with TestClient(create_app(Settings(home=tmp_path))) as client:
+    with client_of(Settings(home=tmp_path)) as client:
         assert [row["state"] for row in client.get("/api/windows").json()][:1] == ["open"]
         lake.take(1, NOW, {PUBLISHED: 3})
         assert listed(client)[PUBLISHED.key]["state"] == "due"
