@@ -101,6 +101,10 @@ class Answers:
         version = self._drift.snapshot().version
         return [row for answer in self._chosen(model, window) for row in self._drift_of(answer, version)]
 
+    def view(self, version: int | None = None) -> WindowsView:
+        """The windows as they are now, or as they were at a version."""
+        return self._windows.view(version)
+
     def version(self) -> int:
         """The version of the table ``windows``: all answers but ids, drift and reviews are as of it."""
         return self._windows.view().version

@@ -19,9 +19,12 @@ from api.routes.cluster_stats import ClusterStatsController
 from api.routes.clustering_results import ClusteringResultsController
 from api.routes.drift import DriftController
 from api.routes.health import HealthController
+from api.routes.model_versions import ModelVersionsController
 from api.routes.models import ModelsController
+from api.routes.predict import PredictController
 from api.routes.windows import WindowsController
 from api.scopes import OPEN, document_scopes, require_scope
+from api.versions import Versions
 from api.windows import Windows
 from resources.contract import load_contract
 from resources.lake import Lake
@@ -38,6 +41,7 @@ def create_app(settings: Settings) -> Litestar:
     answers, lists = Answers(lake, grid), Lists(settings, lake)
     ledger = Ledger(lake, settings.window_minutes, contract.id)
     overview = Overview(lake, grid, ledger, lambda: datetime.now(UTC))
+    versions = Versions(lake, grid, contract, answers)
     windows = Windows(overview, grid, [settings.lake, str(settings.home), str(settings.contract)])
     app = Litestar(
         route_handlers=[
@@ -46,17 +50,20 @@ def create_app(settings: Settings) -> Litestar:
             ModelsController,
             DriftController,
             WindowsController,
+            ModelVersionsController,
+            PredictController,
             HealthController,
             to_schema,
         ],
         dependencies={
             "answers": Provide(lambda: answers, sync_to_thread=False),
             "lists": Provide(lambda: lists, sync_to_thread=False),
+            "versions": Provide(lambda: versions, sync_to_thread=False),
             "windows": Provide(lambda: windows, sync_to_thread=False),
         },
         guards=[*([require_scope] if settings.api_closed else []), refuse_unknown_parameters],
         exception_handlers=HANDLERS,
-        openapi_config=openapi_config(settings.api_closed),
+        openapi_config=openapi_config(contract, settings.api_closed),
         plugins=[ContractNamesPlugin()],
         logging_config=None,  # the process has its own
         request_max_body_size=BODY_BYTES,

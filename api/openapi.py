@@ -18,6 +18,7 @@ from litestar.typing import FieldDefinition
 
 from api.schemas import ClusterStats
 from api.scopes import OPEN, SCHEMES
+from resources.contract import Contract, FieldType
 
 VERSION = "1.0.0"
 _PAGE_PARTS = {
@@ -62,6 +63,25 @@ class ContractNamesPlugin(OpenAPISchemaPlugin):
         return schema
 
 
+def record_schema(contract: Contract) -> Schema:
+    """A record as a client sends it: the contract's fields, none of which must be there."""
+    return Schema(
+        type=OpenAPIType.OBJECT,
+        title="Record",
+        description="a record in the contract's terms; what else it holds is passed over",
+        properties={name: _field(kind) for name, kind in contract.fields.items()},
+    )
+
+
+def _field(kind: FieldType) -> Schema:
+    text = Schema(type=[OpenAPIType.STRING, OpenAPIType.NULL])
+    if kind == "string":
+        return text
+    numeric = Schema(type=OpenAPIType.STRING, pattern=r"^([+-]?[0-9]{1,15}(\.[0-9]{1,15})?)?$")
+    number = Schema(type=[OpenAPIType.NUMBER, OpenAPIType.NULL])
+    return Schema(one_of=[number, numeric], description="a number, or a numeric string")
+
+
 class SchemaPage(SwaggerRenderPlugin):
     """Swagger UI, with its scripts and styles from the installed package ``offapi``."""
 
@@ -91,7 +111,7 @@ def get_page_part(name: FromPath[str]) -> Response[bytes]:
     return Response(files("offapi").joinpath(name).read_bytes(), media_type=_PAGE_PARTS[name])
 
 
-def openapi_config(closed: bool) -> OpenAPIConfig:
+def openapi_config(contract: Contract, closed: bool) -> OpenAPIConfig:
     """What the OpenAPI document says beside the routes; ``closed``: how keys are sent as well."""
     return OpenAPIConfig(
         title="Silt",
@@ -107,7 +127,7 @@ def openapi_config(closed: bool) -> OpenAPIConfig:
             Tag("windows", "what has become of windows"),
             Tag("health", "whether the API runs and can answer"),
         ],
-        components=SCHEMES if closed else Components(),
+        components=[Components(schemas={"Record": record_schema(contract)}), *([SCHEMES] if closed else [])],
         openapi_router=Router(path="/schema", route_handlers=[], include_in_schema=False, opt=OPEN),
         render_plugins=[SchemaPage(), JsonRenderPlugin(), YamlRenderPlugin()],
     )

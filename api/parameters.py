@@ -35,6 +35,7 @@ WindowParameter = Annotated[
     ),
 ]
 WindowInPath = Annotated[str, PathParameter(description="the window's key, such as `2026-11-24T0505Z`")]
+ModelInPath = Annotated[ModelName, PathParameter(description="one of the three models")]
 StateParameter = Annotated[
     WindowState | None,
     QueryParameter(

@@ -64,7 +64,7 @@ class ProblemError(Exception):
     """Seconds after which to try again."""
 
     @property
-    def more(self) -> dict[str, str]:
+    def more(self) -> dict[str, Any]:
         """Properties beyond those of RFC 9457."""
         return {}
 
@@ -97,6 +97,54 @@ class NotThereError(ProblemError):
     status = HTTPStatus.NOT_FOUND
     kind = "not-found"
     title = "Not Found"
+
+
+class NotJsonError(ProblemError):
+    """A body that is no JSON."""
+
+    status = HTTPStatus.BAD_REQUEST
+    kind = "invalid-json"
+    title = "Invalid JSON"
+
+
+class NotJsonTypeError(ProblemError):
+    """A body that is sent as something else than JSON."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    kind = "unsupported-media-type"
+    title = "Unsupported Media Type"
+
+
+class TooManyRecordsError(ProblemError):
+    """More records than are taken at once."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    kind = "too-many-records"
+    title = "Too Many Records"
+
+
+class CannotAssignError(ProblemError):
+    """A version that does not fit the present contract."""
+
+    status = HTTPStatus.CONFLICT
+    kind = "cannot-assign"
+    title = "Cannot Assign"
+
+
+class InvalidRecordError(ProblemError):
+    """A record that breaks the contract: as a message it would be a dead letter, for this reason."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    kind = "invalid-record"
+    title = "Invalid Record"
+
+    def __init__(self, detail: str, index: int, field: str | None, reason: str) -> None:
+        super().__init__(f"Record {index}: {detail}.")
+        self._more: dict[str, Any] = {"index": index, "reason": reason} | ({"field": field} if field else {})
+
+    @property
+    def more(self) -> dict[str, Any]:
+        return self._more
 
 
 class NotAcceptableError(ProblemError):
@@ -178,7 +226,7 @@ def on_invalid_parameter(request: Request[Any, Any, Any], error: ValidationExcep
     name = _PARAMETERS.get(name, name)
     if name not in ACCEPTS:
         return on_http_error(request, error)
-    given = request.query_params.get(name, "")
+    given = request.query_params.get(name) or request.path_params.get(name, "")
     detail = f"{name}={given!r} is not accepted: it takes {ACCEPTS[name]}."
     return on_problem(request, BadParameterError(name, detail))
 
@@ -218,7 +266,7 @@ def _respond(
     kind: str,
     title: str,
     headers: Mapping[str, str] | None = None,
-    more: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Response[bytes]:
     REFUSALS.labels(kind).inc()
     problem = Problem(f"{TYPES}{kind}", title, int(status), detail, asked_path(request), **(more or {}))

@@ -37,16 +37,17 @@ _MEANINGS = {
     403: "The key has not the scope that the route needs.",
     404: "The window has no published answer, or nothing published has the id.",
     406: "None of the media types in `Accept` can be had: `accepts` lists those that can.",
+    409: "The version does not fit the present contract: choose another.",
     410: "What the walk reads has been replaced and is no longer kept: start again without `cursor`.",
-    413: "The body is larger than the route takes.",
+    413: "The body is larger than the route takes, or holds too many records.",
     414: "The URL is longer than 16 KiB.",
     415: "The body is in a format that the route does not take.",
-    422: "The body is not what the route takes.",
+    422: "A record breaks the contract: `index`, `field` and `reason` say where and why.",
     429: "More requests, or more wrong keys, than a minute allows: `Retry-After` says when to ask again.",
     500: "Something went wrong inside the API.",
     503: "The lake is not there yet, or cannot be read: `part` names what fails. Or there was no time.",
 }
-_EXAMPLES = {
+_EXAMPLES: dict[int, dict[str, Any]] = {
     400: {
         "type": f"{TYPES}invalid-parameter",
         "title": "Invalid Parameter",
@@ -71,6 +72,12 @@ _EXAMPLES = {
         "detail": str(NotAcceptableError(", ".join(MEDIA_TYPES.values()))),
         "accepts": ", ".join(MEDIA_TYPES.values()),
     },
+    409: {
+        "type": f"{TYPES}cannot-assign",
+        "title": "Cannot Assign",
+        "detail": "model_2/2026-11-24T0505Z/r1 cannot assign records: its feature 'price' is no number field "
+        "of the contract any more. Choose another version.",
+    },
     410: {
         "type": f"{TYPES}walk-expired",
         "title": "Walk Expired",
@@ -92,9 +99,12 @@ _EXAMPLES = {
         "detail": "The route takes JSON: `application/json`.",
     },
     422: {
-        "type": f"{TYPES}unprocessable-content",
-        "title": "Unprocessable Content",
-        "detail": "The body is not what the route takes.",
+        "type": f"{TYPES}invalid-record",
+        "title": "Invalid Record",
+        "detail": "Record 3: 'Item_price' is 'abc', which is no number.",
+        "index": 3,
+        "field": "Item_price",
+        "reason": "wrong-type",
     },
     429: {
         "type": f"{TYPES}too-many-requests",

@@ -181,6 +181,11 @@ class Problem(msgspec.Struct):
     parameter: Annotated[str | UnsetType, Meta(description="the parameter that is wrong")] = UNSET
     accepts: Annotated[str | UnsetType, Meta(description="what this parameter accepts")] = UNSET
     part: Annotated[str | UnsetType, Meta(description="the part of Silt that fails")] = UNSET
+    index: Annotated[int | UnsetType, Meta(description="the record that is wrong, from 0")] = UNSET
+    field: Annotated[str | UnsetType, Meta(description="the contract's field that is wrong")] = UNSET
+    reason: Annotated[
+        str | UnsetType, Meta(description="why a message like this record would be a dead letter")
+    ] = UNSET
 
 
 def cluster_stats(names: dict[str, str], row: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from api.problems import UnavailableError
 from api.published import Answer
 from resources.delta import add_actions
 from resources.lake import Lake
+from resources.tables import TABLES, Schema
 
 SQL_NAME = "answers"
 _PINNED_VERSIONS = 16
@@ -59,6 +60,11 @@ class AnswerTable:
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._pinned = lru_cache(_PINNED_VERSIONS)(self._open)
+
+    @property
+    def schema(self) -> Schema:
+        """The table's columns."""
+        return TABLES[self._name].schema
 
     def snapshot(self) -> Snapshot:
         """The table as it is now."""

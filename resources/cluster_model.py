@@ -71,8 +71,12 @@ class ClusterModel:
         """
         if not records:
             return np.empty(0, dtype=np.int64), np.empty(0)
-        squares = squared_distances(self.encode(records), self.centres)
+        squares = self.squares(records)
         return squares.argmin(axis=1), np.sqrt(squares.min(axis=1))
+
+    def squares(self, records: Sequence[Mapping[str, Value]]) -> Floats:
+        """Each record's squared distances to all centres, shape (n, k)."""
+        return squared_distances(self.encode(records), self.centres)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "ClusterModel":

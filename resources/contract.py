@@ -53,11 +53,13 @@ class BadRecordError(Exception):
 
     Attributes:
         reason: a stable code, such as ``invalid-json``.
+        field: the contract's field that is wrong; None: it is none of them, or not known which.
     """
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
         self.reason = reason
+        self.field = field
 
 
 class EventTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +122,11 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     def decode(self) -> Callable[[bytes], "Record"]:
         """The decoder made from this contract, see :func:`make_decoder`."""
         return make_decoder(self)
+
+    @cached_property
+    def decode_partly(self) -> Callable[[bytes], "Record"]:
+        """As :attr:`decode`, of what need not have an id (then it is empty) or an event time."""
+        return make_decoder(self, partly=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +222,15 @@ def column_of(name: str) -> str:
     return f"{column}_" if column.lower() in _LAKE_COLUMNS else column
 
 
-def make_decoder(contract: Contract) -> Callable[[bytes], Record]:
+def make_decoder(contract: Contract, partly: bool = False) -> Callable[[bytes], Record]:
     """Make the function from a message's bytes to its :class:`Record`.
 
     It is lenient as producers need it: numbers may be numeric strings, missing values null, absent or
     ``""``; fields that the contract does not name are passed over. It raises :class:`BadRecordError`
     for everything else.
+
+    Args:
+        partly: whether id and event time may be missing.
     """
     names = list(contract.fields)
     shape = msgspec.defstruct(
@@ -232,13 +242,13 @@ def make_decoder(contract: Contract) -> Callable[[bytes], Record]:
     decoder = msgspec.json.Decoder(shape)
     is_number = [contract.fields[name] == "number" for name in names]
     id_at = names.index(contract.id)
-    read_time = _event_time_reader(contract, names)
+    read_time = _event_time_reader(contract, names, partly)
 
     def decode(value: bytes) -> Record:
         try:
             message = decoder.decode(value)
         except msgspec.ValidationError as error:
-            raise BadRecordError("wrong-type", str(error)) from None
+            raise BadRecordError("wrong-type", str(error), _field_of(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRecordError("invalid-json", str(error)) from None
         values = tuple(
@@ -247,10 +257,18 @@ def make_decoder(contract: Contract) -> Callable[[bytes], Record]:
         )
         identity = values[id_at]
         if not isinstance(identity, str):
-            raise BadRecordError("missing-id", f"no {contract.id!r}")
+            if not partly:
+                raise BadRecordError("missing-id", f"no {contract.id!r}", contract.id)
+            identity = ""
         return Record(identity, read_time(values), values)
 
     return decode
+
+
+def _field_of(error: msgspec.ValidationError) -> str | None:
+    """msgspec names the place at the end of its text alone: ``… - at `$.price```."""
+    _, found, place = str(error).partition(" - at `$.")
+    return place.removesuffix("`") if found else None
 
 
 def _json_type(kind: FieldType) -> Any:
@@ -265,12 +283,12 @@ def _number(raw: Value, name: str) -> float | None:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or (isinstance(raw, str) and "_" in raw):
-        raise BadRecordError("wrong-type", f"{name!r} is {raw!r}, which is no number")
+        raise BadRecordError("wrong-type", f"{name!r} is {raw!r}, which is no number", name)
     return number
 
 
 def _event_time_reader(
-    contract: Contract, names: list[str]
+    contract: Contract, names: list[str], partly: bool
 ) -> Callable[[tuple[Value, ...]], datetime | None]:
     spec = contract.event_time
     if spec == "kafka":
@@ -278,14 +296,17 @@ def _event_time_reader(
     parse = _time_parser(spec)
     at = names.index(spec.field)
 
-    def read(values: tuple[Value, ...]) -> datetime:
+    def read(values: tuple[Value, ...]) -> datetime | None:
         value = values[at]
         if value is None:
-            raise BadRecordError("missing-event-time", f"no {spec.field!r}")
+            if partly:
+                return None
+            raise BadRecordError("missing-event-time", f"no {spec.field!r}", spec.field)
         try:
             return parse(value)
         except (ValueError, TypeError, OverflowError) as error:
-            raise BadRecordError("invalid-event-time", f"{spec.field!r} is {value!r}: {error}") from None
+            detail = f"{spec.field!r} is {value!r}: {error}"
+            raise BadRecordError("invalid-event-time", detail, spec.field) from None
 
     return read
 

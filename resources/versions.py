@@ -93,6 +93,12 @@ def all_versions(lake: Lake, grid: Grid) -> list[Stored]:
     return _versions(lake, lake.read("models"), lake.read("windows"), grid)
 
 
+def window_versions(lake: Lake, window: Window) -> list[Stored]:
+    """The versions of a window, the newest revision first; as :func:`all_versions` says."""
+    rows, answers = (lake.read_window(name, window).collect() for name in ("models", "windows"))
+    return _versions(lake, rows, answers, Grid(window.minutes))
+
+
 def read_version(lake: Lake, version: Version, digest: str | None = None) -> Stored:
     """The stored model of a version.
 

@@ -1,4 +1,4 @@
-"""``GET /api/models``."""
+"""``GET /api/models`` and ``GET /api/models/{model}``."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ from litestar.di import NamedDependency
 
 from api.answers import Answers
 from api.lists import Lists
-from api.parameters import FormatParameter, ModelParameter, WindowParameter
-from api.responses import ListOperation, problems
+from api.parameters import FormatParameter, ModelInPath, ModelParameter, WindowParameter
+from api.problems import NotThereError
+from api.responses import ListOperation, ValidatedOperation, problems
 from api.schemas import Model
 
 
@@ -45,3 +46,33 @@ class ModelsController(Controller):
             lambda: answers.state("model_reviews"),
             lambda: answers.models(model, window),
         )
+
+    @get(
+        "/{model:str}",
+        summary="The newest of a model",
+        description="As `/api/models`, of one model.",
+        operation_id="getModel",
+        response_description="the model",
+        responses=problems(400, 404, 500, 503),
+        operation_class=ValidatedOperation,
+        sync_to_thread=True,
+    )
+    def get_model(
+        self,
+        *,
+        request: Request[Any, Any, Any],
+        answers: NamedDependency[Answers],
+        lists: NamedDependency[Lists],
+        model: ModelInPath,
+    ) -> Response[Model]:
+        return lists.one(
+            request,
+            lambda: answers.state("model_reviews"),
+            lambda: _newest(answers.models(model, None), model),
+        )
+
+
+def _newest(models: list[Model], model: str) -> Model:
+    if not models:
+        raise NotThereError(f"Nothing of {model} is published yet.")
+    return models[0]

@@ -62,6 +62,13 @@ class HandMadeLake(Lake):
             "stats_version": self._replace("cluster_stats", window, stats),
         }
 
+    def replace_answer_model(self, window: Window, changes: dict[str, Any], revision: int = 1) -> None:
+        """Write a window's model, with some of its columns changed."""
+        head = _head(window, revision)
+        self.replace_window(
+            "models", window, _frame("models", [_model(head) | changes | head]), head["digest"]
+        )
+
     def name_clusters(self, window: Window, names: list[str], revision: int = 1) -> None:
         """Give the clusters of a window's answer ids and names."""
         head = _head(window, revision)
@@ -130,8 +137,22 @@ def _head(window: Window, revision: int) -> dict[str, Any]:
 
 def _model(head: dict[str, Any]) -> dict[str, Any]:
     features = [
-        {"name": "channel_name", "kind": "category", "labels": ["Inbound"], "fill": None, "scale": 1.0},
-        {"name": "Item_price", "kind": "number", "labels": None, "fill": 434.5, "scale": 0.01},
+        {
+            "name": "channel_name",
+            "kind": "category",
+            "labels": ["Inbound"],
+            "fill": None,
+            "scale": 1.0,
+            "one_hot": False,
+        },
+        {
+            "name": "Item_price",
+            "kind": "number",
+            "labels": None,
+            "fill": 434.5,
+            "scale": 0.01,
+            "one_hot": False,
+        },
     ]
     return {
         **head,
@@ -142,6 +163,8 @@ def _model(head: dict[str, Any]) -> dict[str, Any]:
         "silhouette": 0.5868,
         "inertia": 883.5,
         "features": features,
+        "centres": [[0.0, 1.0], [1.0, 5.0]],
+        "sizes": [2, 1],
         "trained_at": NOW,
     }
 

@@ -15,11 +15,18 @@ ROUTES = {
     "/api/clustering-results": {"200", "304", "400", "404", "406", "410", "500", "503"},
     "/api/clustering-results/{uniqueId}": {"200", "304", "400", "404", "500", "503"},
     "/api/models": {"200", "304", "400", "404", "406", "500", "503"},
+    "/api/models/{model}": {"200", "304", "400", "404", "500", "503"},
+    "/api/models/{model}/versions": {"200", "304", "400", "406", "410", "500", "503"},
+    "/api/models/{model}/versions/{window}": {"200", "304", "400", "404", "500", "503"},
     "/api/drift": {"200", "304", "400", "404", "406", "500", "503"},
     "/api/windows": {"200", "304", "400", "406", "500", "503"},
     "/api/windows/{window}": {"200", "304", "400", "404", "500", "503"},
     "/health/live": {"200", "400", "500"},
     "/health/ready": {"200", "400", "500", "503"},
+}
+POSTS = {
+    f"/api/models/{{model}}/{path}": {"200", "400", "404", "409", "413", "415", "422", "500", "503"}
+    for path in ("predict", "versions/{window}/predict")
 }
 EVERYWHERE = {"414", "429"}
 BY_KEY = {"401", "403"}
@@ -31,18 +38,23 @@ def document(client: Client) -> dict[str, Any]:
     return answer
 
 
+def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Each path and its one operation."""
+    return [(path, operation) for path, item in document["paths"].items() for operation in item.values()]
+
+
 def test_document_is_valid_openapi(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     OpenAPIV31SpecValidator(document).validate()
 
 
 def test_every_route_documents_its_problems(document: dict[str, Any]) -> None:
-    assert {path: set(item["get"]["responses"]) for path, item in document["paths"].items()} == {
+    assert {path: set(item["responses"]) for path, item in operations(document)} == {
         path: own | EVERYWHERE | (set() if path.startswith("/health") else BY_KEY)
-        for path, own in ROUTES.items()
+        for path, own in (ROUTES | POSTS).items()
     }
-    for item in document["paths"].values():
-        for status, response in item["get"]["responses"].items():
+    for _, item in operations(document):
+        for status, response in item["responses"].items():
             assert response["description"]
             if status not in ("200", "304"):
                 content = response["content"]["application/problem+json"]
@@ -51,7 +63,7 @@ def test_every_route_documents_its_problems(document: dict[str, Any]) -> None:
 
 
 def test_every_parameter_is_described_and_may_not_be_null(document: dict[str, Any]) -> None:
-    parameters = [p for item in document["paths"].values() for p in item["get"].get("parameters", [])]
+    parameters = [p for _, item in operations(document) for p in item.get("parameters", [])]
     assert {p["name"] for p in parameters} == {
         "model", "window", "cluster", "from", "to", "format", "limit", "cursor", "uniqueId", "state",
     }  # fmt: skip
@@ -63,7 +75,7 @@ def test_every_parameter_is_described_and_may_not_be_null(document: dict[str, An
 def test_answers_are_as_documented(lake: HandMadeLake, client: Client, document: dict[str, Any]) -> None:
     lake.publish(FIRST, {"a": 0, "b": 1})
     lake.review(FIRST, structure="yes", psi=0.3)
-    urls = {path: path.format(uniqueId="a", window=FIRST.key) for path in ROUTES}
+    urls = {path: path.format(uniqueId="a", window=FIRST.key, model="model_1") for path in ROUTES}
     for path, url in urls.items():
         _validate(document, path, "200", "application/json", client.get(url).json())
     for path in ROUTES:
@@ -80,8 +92,8 @@ def _validate(document: dict[str, Any], path: str, status: str, media_type: str,
 
 def test_examples_of_the_document_are_as_it_says(document: dict[str, Any]) -> None:
     components = {"components": document["components"]}
-    for item in document["paths"].values():
-        for response in item["get"]["responses"].values():
+    for _, item in operations(document):
+        for response in item["responses"].values():
             for content in response.get("content", {}).values():
                 for example in content.get("examples", {}).values():
                     Draft202012Validator({**content["schema"], **components}).validate(example["value"])
