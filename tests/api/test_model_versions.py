@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from litestar.testing import TestClient
 
-from api.app import create_app
 from resources.settings import Settings
-from tests.api.conftest import Client, problem
+from tests.api.conftest import Client, client_of, problem
 from tests.api.lakes import FIRST, HandMadeLake, version
 
 LATER = [FIRST.step(3 * count) for count in range(5)]
@@ -25,7 +23,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     lake.publish(LATER[1], {"a": 0}, revision=2)
     lake.replace_answer_model(FIRST.step(2), {"state": "too-few"})
     lake.write_row(FIRST.step(2), "too-few")
-    with TestClient(create_app(Settings(home=Path(home))), raise_server_exceptions=False) as client:
+    with client_of(Settings(home=Path(home))) as client:
         yield client
 
 

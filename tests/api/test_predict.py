@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 
-from api.app import create_app
 from resources.cluster_model import ClusterModel
 from resources.settings import Settings
-from tests.api.conftest import Client
+from tests.api.conftest import Client, client_of
 from tests.api.lakes import FIRST, HandMadeLake, digest, version
 
 NEWER = FIRST.step(3)
@@ -29,7 +27,10 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> HandMadeLake:
     lake.replace_answer_model(NEWER, {"centres": [[1.0, 9.0], [0.0, 2.0]]})
     lake.name_clusters(NEWER, ["c1", "c2"])
     lake.publish(FIRST.step(1), {"a": 0, "b": 1})
-    pinned: dict[str, Any] = {"model_version": version(FIRST.step(1), 1), "model_digest": digest(FIRST.step(1), 1)}
+    pinned: dict[str, Any] = {
+        "model_version": version(FIRST.step(1), 1),
+        "model_digest": digest(FIRST.step(1), 1),
+    }
     lake.publish(PINNED, {"a": 0, "b": 1}, **pinned)
     lake.write_row(FIRST.step(2), "too-few")
     return lake
@@ -37,9 +38,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> HandMadeLake:
 
 @pytest.fixture(scope="module")
 def client(lake: HandMadeLake) -> Iterator[Client]:
-    with TestClient(
-        create_app(Settings(home=Path(lake.uri).parent)), raise_server_exceptions=False
-    ) as client:
+    with client_of(Settings(home=Path(lake.uri).parent)) as client:
         yield client
 
 
@@ -184,5 +183,5 @@ def test_a_version_of_another_contract_cannot_assign(lake: HandMadeLake, tmp_pat
         "features: [channel_name]\n"
     )
     settings = Settings(home=Path(lake.uri).parent, contract=contract)
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with client_of(settings) as client:
         assert "Item_price" in refused(client, "{}", 409)["detail"]
