@@ -16,6 +16,7 @@ from api.published import Answer, WindowsTable, WindowsView
 from api.results import After, Results
 from api.snapshots import AnswerTable, only
 from resources.errors import WindowError
+from resources.id_index import IdIndex
 from resources.lake import Lake
 from resources.windows import Grid
 
@@ -55,10 +56,10 @@ class Answers:
     ``api.problems`` turns that into 503.
     """
 
-    def __init__(self, lake: Lake, grid: Grid) -> None:
+    def __init__(self, lake: Lake, grid: Grid, index: IdIndex) -> None:
         self._grid = grid
         self._windows = WindowsTable(lake)
-        self._results = Results(lake)
+        self._results = Results(lake, index)
         self._stats = AnswerTable(lake, "cluster_stats")
         self._models = AnswerTable(lake, "models")
         self._ids = AnswerTable(lake, "cluster_ids")
@@ -76,6 +77,11 @@ class Answers:
         reviewed = (self._ids, self._drift, self._reviews)
         for table in (self._results.table, self._stats, self._models, *reviewed):
             table.snapshot()
+
+    def keep_up(self) -> None:
+        """Bring what answers are made from up to date, so that no request waits for it."""
+        self._windows.view()
+        self._results.keep_up()
 
     def cluster_stats(self, model: str | None, window: str | None) -> list[dict[str, Any]]:
         """The clusters of a window, or of the newest published window of each model.

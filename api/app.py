@@ -9,6 +9,7 @@ from litestar.response import Redirect
 from api.answers import Answers
 from api.delivery import Delivery
 from api.gate import Gate
+from api.keeper import Keeper
 from api.lists import Lists
 from api.observing import Observing
 from api.openapi import ContractNamesPlugin, openapi_config
@@ -27,6 +28,7 @@ from api.scopes import OPEN, document_scopes, require_scope
 from api.versions import Versions
 from api.windows import Windows
 from resources.contract import load_contract
+from resources.id_index import FOLDER, IdIndex
 from resources.lake import Lake
 from resources.ledger import Ledger
 from resources.settings import Settings
@@ -38,7 +40,8 @@ BODY_BYTES = 2**20
 def create_app(settings: Settings) -> Litestar:
     """The API over the lake that the settings name. The lake need not be there yet."""
     grid, contract, lake = settings.grid, load_contract(settings.contract), Lake(settings.lake)
-    answers, lists = Answers(lake, grid), Lists(settings, lake)
+    index = IdIndex(settings.home / FOLDER, settings.api_index_mb)
+    answers, lists = Answers(lake, grid, index), Lists(settings, lake)
     ledger = Ledger(lake, settings.window_minutes, contract.id)
     overview = Overview(lake, grid, ledger, lambda: datetime.now(UTC))
     versions = Versions(lake, grid, contract, answers)
@@ -68,6 +71,7 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,  # the process has its own
         request_max_body_size=BODY_BYTES,
         debug=False,  # otherwise an environment variable could turn it on
+        lifespan=[Keeper(answers).lifespan],
     )
     if settings.api_closed:
         document_scopes(app)

@@ -1,6 +1,6 @@
 """Reading ``clustering_results``: the next records of a walk, or one record wherever it is."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,13 +9,13 @@ import polars as pl
 from msgspec import Raw
 
 from api import formats
-from api.problems import UnavailableError
+from api.finder import Finder
 from api.published import Answer, WindowsView
 from api.schemas import Clustered
-from api.snapshots import SQL_NAME, AnswerTable, File, Snapshot, only
+from api.snapshots import AnswerTable, File, Snapshot, only
+from resources.id_index import IdIndex
 from resources.lake import Lake
 
-_COLUMNS = ("record_id", "cluster", "distance", "event_time", "features")
 _ID = pl.col("record_id")
 
 
@@ -30,8 +30,11 @@ class After:
 class Results:
     """The clustering results of published windows."""
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, index: IdIndex) -> None:
         self.table = AnswerTable(lake, "clustering_results")
+        self._index = index
+        self._finder = Finder(index)
+        self._kept_up: Snapshot | None = None
 
     def first(
         self, count: int, answers: Iterable[Answer], cluster: int | None, after: After | None
@@ -52,12 +55,16 @@ class Results:
     def newest_of_id(self, unique_id: str, view: WindowsView, model: str | None) -> Clustered | None:
         """A record's result in the newest published window (of one model, if given) that has it."""
         snapshot = self.table.snapshot()
-        found = [
-            _clustered(answer, tuple(row))
-            for window, digest, *row in _query(unique_id, snapshot)
-            if (answer := view.shown(window, digest)) and model in (None, answer.model)
-        ]
-        newest = max(found, key=lambda result: result.window, default=None)
+        newest: Clustered | None = None
+        for newest_possible, rows in self._finder.rows(unique_id, snapshot):
+            if newest and newest_possible <= newest.window:
+                break
+            found = [
+                _clustered(answer, tuple(row))
+                for window, digest, *row in rows
+                if (answer := view.shown(window, digest)) and model in (None, answer.model)
+            ]
+            newest = max([*found, *([newest] if newest else [])], key=_window, default=None)
         for answer in _replaced(view, snapshot):
             if newest and answer.window < newest.window:
                 break
@@ -69,9 +76,19 @@ class Results:
         """A record's result in a window."""
         return self._of_id_in(unique_id, self.table.snapshot(), answer)
 
+    def keep_up(self) -> None:
+        """Have the index hold the table's newest version, the newest windows first."""
+        snapshot = self.table.snapshot()
+        if snapshot is not self._kept_up:
+            files = sorted(snapshot.files.values(), key=lambda file: file.newest, reverse=True)
+            if self._index.update({file.address: file.rows for file in files}):
+                self._kept_up = snapshot
+
     def _of_id_in(self, unique_id: str, snapshot: Snapshot, answer: Answer) -> Clustered | None:
-        rows = self.table.rows(snapshot, answer, answer.results_version)
-        return next(_read(rows.filter(unique_id == _ID), answer), None)
+        files = self.table.files(snapshot, answer, answer.results_version)
+        mine = (answer.window, answer.digest)
+        rows = self._finder.rows_in(unique_id, files)
+        return next((_clustered(answer, row[2:]) for row in rows if row[:2] == mine), None)
 
 
 def _first_of_window(
@@ -113,19 +130,8 @@ def _replaced(view: WindowsView, snapshot: Snapshot) -> list[Answer]:
     return [a for a in view.published if (a.window, a.digest) not in snapshot.held]
 
 
-def _query(unique_id: str, snapshot: Snapshot) -> Iterator[tuple[Any, ...]]:
-    columns = ", ".join(f'"{column}"' for column in ("window", "digest", *_COLUMNS))
-    literal = unique_id.replace("'", "''")
-    sql = f"SELECT {columns} FROM {SQL_NAME} WHERE record_id = '{literal}'"
-    try:
-        found = snapshot.sql.execute(sql).read_all()
-    except Exception as error:  # delta-rs raises no narrower type for a file that cannot be read
-        raise UnavailableError(f"the query {sql} failed: {error}") from error
-    return pl.Series(pl.from_arrow(found)).struct.unnest().iter_rows()
-
-
-def _read(rows: pl.LazyFrame, answer: Answer) -> Iterator[Clustered]:
-    return (_clustered(answer, row) for row in rows.select(_COLUMNS).collect().iter_rows())
+def _window(result: Clustered) -> str:
+    return result.window
 
 
 def _clustered(answer: Answer, row: tuple[Any, ...]) -> Clustered:

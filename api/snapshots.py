@@ -24,11 +24,17 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class File:
-    """A data file: its address, the answers in it, and its highest cluster, if known."""
+    """A data file: its address, its number of rows, the answers in it, and its highest cluster, if known."""
 
     address: str
+    rows: int
     pairs: frozenset[Pair]
     highest_cluster: int | None
+
+    @cached_property
+    def newest(self) -> str:
+        """The newest window in it."""
+        return max(window for window, _ in self.pairs)
 
 
 Held = Mapping[Pair, list[File]]
@@ -128,10 +134,11 @@ def _files(table: DeltaTable, known: Mapping[str, File]) -> dict[str, File]:
     if actions.is_empty():
         return {}
     highest = pl.col("max.cluster") if "max.cluster" in actions.columns else pl.lit(None)
-    columns = actions.select("address", "min.window", "max.window", "min.digest", "max.digest", highest)
+    bounds = ("min.window", "max.window", "min.digest", "max.digest")
+    columns = actions.select("address", "num_records", *bounds, highest)
     return {
-        address: known.get(address) or File(address, _pairs(address, *bounds), cluster)
-        for address, *bounds, cluster in columns.iter_rows()
+        address: known.get(address) or File(address, rows, _pairs(address, *least_and_most), cluster)
+        for address, rows, *least_and_most, cluster in columns.iter_rows()
     }
 
 

@@ -14,6 +14,7 @@ from api.answers import Answers
 from api.published import WindowsTable
 from bench import lake_rows
 from bench.lake_rows import Plan
+from resources.id_index import FOLDER, IdIndex
 from resources.kafka import Topic
 from resources.lake import Lake
 from resources.ledger import Ledger
@@ -148,7 +149,7 @@ def _reads(lake: Lake, plan: Plan, placed: Sequence[Placed]) -> Iterator[tuple[s
     settings, old, new = plan.settings, placed[len(placed) // 2][1], placed[-1][1]
     ledger = Ledger(Lake(lake.uri), settings.window_minutes, plan.contract.id)
     windows = WindowsTable(Lake(lake.uri))
-    answers = Answers(Lake(lake.uri), settings.grid)
+    answers = Answers(Lake(lake.uri), settings.grid, IdIndex(settings.home / FOLDER, settings.api_index_mb))
     ids = {window: _an_id(lake, window) for window in (old, new)}
     reads: dict[str, Callable[[], object]] = {
         "the ledger": ledger.intakes,

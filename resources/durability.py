@@ -26,14 +26,14 @@ def settle(table: Path, after: int, version: int) -> None:
     for number in range(max(0, after + 1), version + 1):
         commit = log / f"{number:020}.json"
         for path in _added(_actions(commit) or []):
-            _fsync(table / path)
+            sync(table / path)
             folders |= {(table / path).parent, table}
-        _fsync(commit)
+        sync(commit)
         for checkpoint in log.glob(f"{number:020}.checkpoint*.parquet"):
-            _fsync(checkpoint)
-            _fsync(log / "_last_checkpoint")
+            sync(checkpoint)
+            sync(log / "_last_checkpoint")
     for folder in folders:
-        _fsync(folder)
+        sync(folder)
 
 
 def mend(table: Path) -> list[str]:
@@ -118,7 +118,8 @@ def _set_aside(table: Path, file: Path) -> None:
     file.replace(target)
 
 
-def _fsync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or a folder's names, to disk; one that is gone has nothing to bring."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import random
 import threading
 import time
@@ -65,6 +66,7 @@ class Lake:
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
         self._handles: dict[str, DeltaTable] = {}
+        self._logs: dict[str, str] = {}
         self._settled: dict[str, int] = {}
         self._lock = threading.RLock()
 
@@ -152,13 +154,25 @@ class Lake:
             with self._lock:
                 if name not in self._handles:
                     self._handles[name] = DeltaTable(self._uri(name))
-                else:
+                elif not self.is_at(name, self._handles[name].version()):
                     self._handles[name].update_incremental()
                 return self._handles[name]
         except TableNotFoundError:
             raise LakeError(
                 f"The lake {self.uri} has no table {name}: `silt up` creates it; or correct SILT_LAKE_URI."
             ) from None
+
+    def is_at(self, name: str, version: int) -> bool:
+        """Whether a table in a local folder is at a version still: its log says so in microseconds.
+
+        False in an object store, and where the log no longer has that version: then it has to be opened.
+        """
+        log = self._logs.get(name)
+        if log is None:
+            folder = self.folder(name)
+            log = self._logs[name] = f"{folder}/_delta_log/" if folder else ""
+        exists = os.path.exists
+        return exists(f"{log}{version:020}.json") and not exists(f"{log}{version + 1:020}.json")
 
     def last_with(self, name: str, window: str, version: int) -> int:
         """The last version, from ``version`` on, before the rows of a window (a key) were replaced."""

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
         10, ge=1, le=600, description="requests may take so long to end at the end"
     )
     trusted_proxies: Networks = Field("", description="whose X-Forwarded-* headers are believed")
+    api_index_mb: int = Field(1024, ge=0, description="disk for the index of record ids; the rest is scanned")
     dagster_port: Port = 3000
     dagster_read_only: bool = Field(False, description="the Dagster UI shows everything and changes nothing")
     code_host: str = Field("127.0.0.1", description="where Dagster's code server is")

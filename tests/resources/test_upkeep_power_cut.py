@@ -185,7 +185,7 @@ def test_each_commit_is_on_disk_before_its_writer_goes_on(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr("resources.durability._fsync", synced.append)
+    monkeypatch.setattr("resources.durability.sync", synced.append)
     lake.append("records", landed_rows(FIRST, 1, [(0, 1)]))
     files = {path for path in (Path(lake.uri) / "records").rglob("*") if path.suffix in (".json", ".parquet")}
     assert files - {log_of(lake, "records") / f"{0:020}.json"} <= set(synced)

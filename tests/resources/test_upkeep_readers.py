@@ -1,11 +1,13 @@
 """Upkeep under the API's feet: what it shows stays readable, whatever is merged and deleted beneath it."""
 
+import uuid
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from api.answers import Answers
+from resources.id_index import IdIndex
 from resources.lake import FILES_KEPT, Lake
 from resources.upkeep.days import compact_running, merge_past
 from resources.upkeep.report import Report
@@ -23,6 +25,13 @@ def lake(tmp_path: Path) -> HandMadeLake:
     for count in range(20):
         lake.publish(FIRST.step(count), {f"id-{count}": 0, f"other-{count}": 1})
     return lake
+
+
+def opened(lake: Lake) -> Answers:
+    """The API's reading of a lake, with an index of its own that keeps up once."""
+    answers = Answers(Lake(lake.uri), GRID, IdIndex(Path(f"{lake.uri}-ids-{uuid.uuid4()}"), 1))
+    answers.keep_up()
+    return answers
 
 
 def upkeep(lake: Lake) -> None:
@@ -45,10 +54,10 @@ def model_version(answers: Answers, count: int, named: bool) -> str:
 
 
 def test_all_answers_are_there_after_a_merge_and_a_vacuum(lake: HandMadeLake) -> None:
-    running = Answers(Lake(lake.uri), GRID)
+    running = opened(lake)
     assert model_version(running, 3, named=False) == "r1"
     upkeep(lake)
-    for answers in (running, Answers(Lake(lake.uri), GRID)):
+    for answers in (running, opened(lake)):
         for count in range(20):
             assert model_version(answers, count, named=count % 2 == 0) == "r1"
             assert len(answers.cluster_stats(None, FIRST.step(count).key)) == 2
@@ -60,7 +69,7 @@ def test_a_window_whose_new_answer_failed_shows_its_old_one_through_all_upkeep(
 ) -> None:
     if merged_first:  # then the files of the version that its row names are gone
         upkeep(lake)
-    running = Answers(Lake(lake.uri), GRID)
+    running = opened(lake)
     assert model_version(running, 3, named=True) == "r1"
     lake.replace_answer(FIRST.step(3), {"id-3": 1, "other-3": 0}, revision=2)  # and its run is killed
     assert model_version(running, 3, named=True) == "r1"
@@ -68,7 +77,7 @@ def test_a_window_whose_new_answer_failed_shows_its_old_one_through_all_upkeep(
     assert model_version(running, 3, named=True) == "r1"
     assert model_version(running, 3, named=False) == "r1"
     assert len(running.cluster_stats(None, FIRST.step(3).key)) == 2
-    restarted = Answers(Lake(lake.uri), GRID)
+    restarted = opened(lake)
     assert model_version(restarted, 3, named=True) == "r1"
     assert len(restarted.cluster_stats(None, FIRST.step(3).key)) == 2
     lake.publish(FIRST.step(3), {"id-3": 1, "other-3": 0}, revision=2)
