@@ -12,7 +12,7 @@ from local_stack.lock import lock_holder
 from local_stack.ports import Port, check_free, is_busy, stack_ports
 from local_stack.stack import check_spark
 from resources.contract import Contract, load_contract
-from resources.errors import SiltError
+from resources.errors import LakeError, SiltError
 from resources.kafka import Topic
 from resources.settings import Settings, load_settings
 
@@ -21,7 +21,7 @@ _IDLE = "is not running: `silt up` starts it"
 
 @click.command("doctor")
 def command() -> None:
-    """Check Java, ports, jars, broker, topic, Spark and lake, and say what to do about each that fails.
+    """Check Java, ports, jars, broker, topic, Spark, lake and index, and say what to do about what fails.
 
     With a running stack its parts are asked; without one, it is checked that they can start.
     """
@@ -40,6 +40,7 @@ def _checks(settings: Settings, contract: Contract) -> dict[str, Callable[[], st
         "broker": partial(_broker, settings, contract),
         "spark": partial(_spark, settings),
         "lake": partial(_lake, settings),
+        "index": partial(_index, settings),
     }
 
 
@@ -98,6 +99,25 @@ def _lake(settings: Settings) -> str:
         return f"{settings.lake} has no tables yet: `silt up` creates them"
     newest = max(lake.read("windows", ["window"])["window"].to_list(), default="none yet")
     return f"{settings.lake}: kept since {lake.floor():%Y-%m-%d}, newest window {newest}"
+
+
+def _index(settings: Settings) -> str:
+    from resources.id_coverage import uncovered_windows  # noqa: PLC0415  (slow to import)
+    from resources.id_index import FOLDER, damaged  # noqa: PLC0415
+    from resources.lake import Lake  # noqa: PLC0415
+
+    folder = settings.home / FOLDER
+    if names := damaged(folder):
+        raise LakeError(
+            f"{folder} has damaged or outdated parts: {', '.join(names)}. End the API, delete the folder, "
+            "and start the API: it makes the index again."
+        )
+    lake = Lake(settings.lake)
+    if not lake.exists:
+        return f"{folder} is not there yet: the API makes it"
+    published, left = uncovered_windows(lake, folder)
+    why = f"; the API adds the others, as far as SILT_API_INDEX_MB={settings.api_index_mb} lets it"
+    return f"{folder} has {published - left} of {published} published windows{why if left else ''}"
 
 
 def _runs(settings: Settings, port_setting: str) -> bool:
