@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 
 from api.answers import Answers
+from resources.errors import LakeError
 
 _SECONDS = 0.5
 _LOG = logging.getLogger("silt.api")
@@ -40,6 +41,8 @@ class Keeper:
         try:
             self._answers.keep_up()
             self._failed = ""
+        except LakeError:  # not there yet
+            pass
         except Exception as error:
             if str(error) != self._failed:
                 _LOG.warning("The API cannot keep up with the lake; it tries again: %s", error)
