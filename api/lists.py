@@ -144,7 +144,7 @@ class Lists:
         if is_head(request):
             return Stream(iter(()), media_type=MEDIA_TYPES[chosen], headers=headers)
         parts = self._exported(formats.stream(chosen, kind, _frames(kind, start, read)))
-        first = next(parts)  # what cannot be read or must wait is an answer of its own
+        first = next(parts, b"")  # what cannot be read or must wait is an answer of its own
         return Stream(chain([first], parts), media_type=MEDIA_TYPES[chosen], headers=headers)
 
     def _exported(self, parts: Iterator[bytes]) -> Iterator[bytes]:

@@ -1,11 +1,12 @@
 """The query parameters of all routes: types for OpenAPI, and the refusal of what no route knows."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import OpenAPIType
 from litestar.params import PathParameter, QueryParameter
+from msgspec import Meta
 
 from api.formats import MEDIA_TYPES, Format
 from api.problems import BadParameterError
@@ -73,7 +74,10 @@ FormatParameter = Annotated[
         ),
     ),
 ]
-LimitParameter = Annotated[int, QueryParameter(ge=1, le=10_000, description="rows on a page, at most")]
+LimitParameter = Annotated[
+    Annotated[int, Meta(ge=1, le=10_000)] | Literal["all"],
+    QueryParameter(description="rows on a page, at most; `all` streams all that is left"),
+]
 CursorParameter = Annotated[
     str | None,
     QueryParameter(

@@ -23,7 +23,7 @@ ACCEPTS = {
     "state": "open, due, published, empty, too-few, incomplete or failed",
     "window": "a window's start in UTC, like 2026-11-24T0505Z",
     "cluster": "a whole number from 0 to 999",
-    "limit": "a whole number from 1 to 10000",
+    "limit": "a whole number from 1 to 10000, or all",
     "cursor": "the cursor of a Link header, with the filters of the page that the header came with",
     "format": "json, ndjson, csv or arrow",
     "from": "a window's start in UTC, like 2026-11-24T0505Z: the first window",

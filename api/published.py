@@ -13,6 +13,7 @@ from polars.exceptions import PolarsError
 from api.problems import VersionGoneError
 from api.schemas import MODELS, ModelName
 from resources.delta import add_actions
+from resources.errors import LakeError
 from resources.lake import Lake
 from resources.windows import KEY_FORMAT
 
@@ -110,7 +111,7 @@ class WindowsTable:
     def _reopened(self, version: int) -> WindowsView:
         try:
             return self._seen(version, self._answers(self._lake.table("windows", version)))
-        except (DeltaError, PolarsError, OSError) as error:
+        except (LakeError, DeltaError, PolarsError, OSError) as error:
             raise VersionGoneError(f"windows, version {version}: {error}") from error
 
     def _answers(self, table: DeltaTable) -> dict[str, list[Answer]]:

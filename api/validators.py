@@ -51,29 +51,29 @@ class Validators:
             headers = self.headers(request, media_type, before)
             if found := unchanged(request, headers):
                 return found
-            answered = self._kept.get(headers["ETag"]) or read()
-            after = state()
+            if kept := self._kept.get(headers["ETag"]):
+                return _whole(request, media_type, kept, headers)
+            answered, after = read(), state()
             if after == before:
-                break
+                self._kept.put(headers["ETag"], answered)
+                return _whole(request, media_type, answered, headers)
             before = after
-        else:  # published faster than read: what was read is whole, but nobody can say as of when
-            del headers["ETag"]
-        return self._response(request, media_type, answered, headers)
-
-    def _response(
-        self, request: Request[Any, Any, Any], media_type: str, answered: Answered, headers: dict[str, str]
-    ) -> Response[bytes]:
-        if "ETag" in headers:
-            self._kept.put(headers["ETag"], answered)
-            if request.headers.get("if-none-match", "").strip() == "*":
-                return _not_modified(headers)
-        body, more = answered
-        return Response(body, media_type=media_type, headers=headers | more)
+        del headers["ETag"]  # published faster than read: it is whole, but nobody can say as of when
+        return _whole(request, media_type, answered, headers)
 
     @cached_property
     def _lake_id(self) -> str:
         """Versions of another lake are other versions."""
         return str(self._lake.table("windows").metadata().id)
+
+
+def _whole(
+    request: Request[Any, Any, Any], media_type: str, answered: Answered, headers: dict[str, str]
+) -> Response[bytes]:
+    if request.headers.get("if-none-match", "").strip() == "*":
+        return _not_modified(headers)
+    body, more = answered
+    return Response(body, media_type=media_type, headers=headers | more)
 
 
 def unchanged(request: Request[Any, Any, Any], headers: dict[str, str]) -> Response[bytes] | None:
