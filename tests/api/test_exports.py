@@ -1,5 +1,6 @@
 """``limit=all``: everything in one response, as of one version."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,19 +8,41 @@ import polars as pl
 import pytest
 
 import api.lists
-from tests.api.conftest import Client, problem
+from resources.settings import Settings
+from tests.api.conftest import Client, client_of, problem
 from tests.api.lakes import FIRST, HandMadeLake
 from tests.api.test_lists import FORMATS, read_back
 
 URL = "/api/clustering-results"
 
 
-@pytest.fixture
-def expected(lake: HandMadeLake, client: Client, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The rows of a walk through three windows; exports read them in many parts."""
-    monkeypatch.setattr(api.lists, "_ROWS_AT_ONCE", 7)
+@pytest.fixture(scope="module", autouse=True)
+def _in_many_parts() -> Iterator[None]:
+    """Exports read seven rows at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api.lists, "_ROWS_AT_ONCE", 7)
+        yield
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[HandMadeLake, Client]]:
+    """Three windows, and the API over them."""
+    home = tmp_path_factory.mktemp("home")
+    lake = HandMadeLake(home / "lake")
     for step in range(3):
         lake.publish(FIRST.step(step), {f"r{n:02}": n % 2 for n in range(20)})
+    with client_of(Settings(home=home)) as client:
+        yield lake, client
+
+
+@pytest.fixture(scope="module")
+def client(full: tuple[HandMadeLake, Client]) -> Client:
+    return full[1]
+
+
+@pytest.fixture(scope="module")
+def expected(client: Client) -> list[dict[str, Any]]:
+    """The rows of a walk."""
     rows: list[dict[str, Any]] = read_back("json", client.get(f"{URL}?limit=100").content)
     assert len(rows) == 60
     return rows
@@ -39,8 +62,9 @@ def test_export_has_the_rows_of_the_walk(
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_export_of_nothing(lake: HandMadeLake, client: Client, format_: str) -> None:
-    page, whole = (client.get(f"{URL}?limit={limit}&format={format_}").content for limit in (1, "all"))
+def test_export_of_nothing(client: Client, format_: str) -> None:
+    nothing = f"{URL}?cluster=7&format={format_}"
+    page, whole = (client.get(f"{nothing}&limit={limit}").content for limit in (1, "all"))
     assert whole == page
     if format_ in ("csv", "arrow"):
         frame = pl.read_csv(whole) if format_ == "csv" else pl.read_ipc_stream(whole)
@@ -53,25 +77,6 @@ def test_export_keeps_to_filters_and_cursors(expected: list[dict[str, Any]], cli
     link = client.get(f"{URL}?limit=25").links["next"]["url"]
     rest = client.get(link.replace("limit=25", "limit=all"))
     assert read_back("json", rest.content) == expected[25:]
-
-
-def test_export_is_as_of_its_start(
-    expected: list[dict[str, Any]], lake: HandMadeLake, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frames = api.lists._frames
-    published: list[int] = []
-
-    def publishing(*args: Any) -> Any:
-        for frame in frames(*args):
-            yield frame
-            revision = len(published) + 2
-            for step in range(3):
-                lake.publish(FIRST.step(step), {"other": 0}, revision)
-            published.append(revision)
-
-    monkeypatch.setattr(api.lists, "_frames", publishing)
-    assert read_back("json", client.get(f"{URL}?limit=all").content) == expected
-    assert len(published) == 9
 
 
 def test_export_that_the_client_has_is_not_sent_again(expected: list[dict[str, Any]], client: Client) -> None:
@@ -93,9 +98,32 @@ def test_third_export_at_once_is_told_to_wait(expected: list[dict[str, Any]], cl
     assert len(client.get(f"{URL}?limit=all").json()) == 60
 
 
-def test_export_that_cannot_begin_is_a_problem(lake: HandMadeLake, client: Client) -> None:
+def test_export_is_as_of_its_start(
+    expected: list[dict[str, Any]], full: tuple[HandMadeLake, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, client = full
+    frames = api.lists._frames
+    published: list[int] = []
+
+    def publishing(*args: Any) -> Any:
+        for frame in frames(*args):
+            yield frame
+            if len(published) < 2:
+                published.append(len(published) + 2)
+                lake.publish(FIRST, {"other": 0}, published[-1])
+                lake.publish(FIRST.step(2), {"other": 0}, published[-1])
+
+    monkeypatch.setattr(api.lists, "_frames", publishing)
+    assert read_back("json", client.get(f"{URL}?limit=all").content) == expected
+    assert published == [2, 3]
+    assert len(client.get(f"{URL}?limit=all").json()) == 22
+
+
+def test_export_that_cannot_begin_is_a_problem(tmp_path: Path) -> None:
+    lake = HandMadeLake(tmp_path / "lake")
     lake.publish(FIRST, {"a": 0})
     for file in lake.table("clustering_results").file_uris():
         Path(file.removeprefix("file://")).unlink()
-    for _ in range(3):  # and it gives its place back
-        assert problem(client, f"{URL}?limit=all", 503)["type"] == "urn:silt:problem:unavailable"
+    with client_of(Settings(home=tmp_path)) as client:
+        for _ in range(3):  # and it gives its place back
+            assert problem(client, f"{URL}?limit=all", 503)["type"] == "urn:silt:problem:unavailable"

@@ -7,30 +7,45 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 
-from api.app import create_app
 from api.cursors import Cursors, Place
 from api.problems import BadParameterError
 from resources.settings import Settings
-from tests.api.conftest import Client, problem
+from tests.api.conftest import Client, client_of, problem
 from tests.api.lakes import FIRST, HandMadeLake
 
 URL = "/api/clustering-results"
 NAMES = [f"r{n}" for n in range(8)]
 
 
+ROWS = [(FIRST.step(step).key, name) for step in (3, 2, 1, 0) for name in NAMES]
+"""What is published at first, in the order of a walk."""
+
+
 @pytest.fixture
 def published(lake: HandMadeLake) -> list[tuple[str, str]]:
-    """Four windows: their rows in the order of a walk."""
+    """A lake of its own for a test that publishes more."""
+    _publish(lake)
+    return ROWS
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of an API whose lake does not change."""
+    home = tmp_path_factory.mktemp("home")
+    _publish(HandMadeLake(home / "lake"))
+    with client_of(Settings(home=home)) as client:
+        yield client
+
+
+def _publish(lake: HandMadeLake) -> None:
     for step in range(4):
         lake.publish(FIRST.step(step), {name: n % 2 for n, name in enumerate(NAMES)})
-    return [(FIRST.step(step).key, name) for step in (3, 2, 1, 0) for name in NAMES]
 
 
 def _again(lake: HandMadeLake, revision: int) -> None:
-    """Publish every window again, with other records."""
-    for step in range(4):
+    """Publish windows again, with other records: the first of a walk, and one that it reaches last."""
+    for step in (0, 3):
         lake.publish(FIRST.step(step), {f"r{n}": 0 for n in range(revision, revision + 9)}, revision)
 
 
@@ -66,7 +81,7 @@ def test_walk_goes_on_in_another_process_of_the_same_home(
 ) -> None:
     rows, url = _next(client, f"{URL}?limit=5")
     _again(lake, 2)
-    with TestClient(create_app(Settings(home=tmp_path))) as other:
+    with client_of(Settings(home=tmp_path)) as other:
         rows += _walk(other, url)
 
     assert [(row["window"], row["uniqueId"]) for row in rows] == published
@@ -84,7 +99,7 @@ def test_walk_whose_files_are_gone_says_how_to_start_again(
         Path(file.removeprefix("file://")).unlink()
 
     if restarted:
-        with TestClient(create_app(Settings(home=tmp_path))) as other:
+        with client_of(Settings(home=tmp_path)) as other:
             answer = problem(other, url, 410)
     else:
         answer = problem(client, url, 410)
@@ -103,7 +118,7 @@ def test_walk_whose_version_has_left_the_log_has_expired(
     table.create_checkpoint()
     for version in range(table.version()):
         (tmp_path / "lake" / "windows" / "_delta_log" / f"{version:020}.json").unlink()
-    with TestClient(create_app(Settings(home=tmp_path))) as other:
+    with client_of(Settings(home=tmp_path)) as other:
         assert problem(other, url, 410)["type"] == "urn:silt:problem:walk-expired"
 
 
@@ -122,24 +137,24 @@ def _bent(cursor: str) -> Iterator[str]:
         changed = bytes([*raw[:place], raw[place] ^ 1, *raw[place + 1 :]])
         yield base64.urlsafe_b64encode(changed).rstrip(b"=").decode()
     yield base64.urlsafe_b64encode(raw[16:]).rstrip(b"=").decode()
-    yield from ("", "x", cursor[:-1], cursor + "A", "é", "a" * 5000, "\x00")
+    yield from ("x", cursor[:-1], cursor + "A", "é", "a" * 4000)
 
 
-def test_forged_cursors_are_refused(published: list[tuple[str, str]], client: Client, tmp_path: Path) -> None:
-    _, url = _next(client, f"{URL}?limit=5")
+def test_forged_cursors_are_refused(still: Client, tmp_path: Path) -> None:
+    _, url = _next(still, f"{URL}?limit=5")
     cursor = url.rpartition("cursor=")[2]
     for forged in _bent(cursor):
-        answer = client.get(URL, params={"limit": 5, "cursor": forged})
+        answer = still.get(URL, params={"limit": 5, "cursor": forged})
         assert (answer.status_code, answer.json()["parameter"]) == (400, "cursor"), forged
     foreign = Cursors(tmp_path / "another.key").encode(URL, {}, Place(1, [FIRST.key, "r1"]))
-    assert client.get(URL, params={"cursor": foreign}).status_code == 400
-    assert client.get(URL, params={"limit": 7, "cursor": cursor}).status_code == 200
+    assert still.get(URL, params={"cursor": foreign}).status_code == 400
+    assert still.get(URL, params={"limit": 7, "cursor": cursor}).status_code == 200
 
 
-def test_cursor_belongs_to_its_route_and_filters(published: list[tuple[str, str]], client: Client) -> None:
-    _, url = _next(client, f"{URL}?limit=5&cluster=1")
-    assert "filters" in problem(client, url.replace("cluster=1", "cluster=0"), 400)["detail"]
-    assert "filters" in problem(client, url.replace("cluster=1&", ""), 400)["detail"]
+def test_cursor_belongs_to_its_route_and_filters(still: Client) -> None:
+    _, url = _next(still, f"{URL}?limit=5&cluster=1")
+    assert "filters" in problem(still, url.replace("cluster=1", "cluster=0"), 400)["detail"]
+    assert "filters" in problem(still, url.replace("cluster=1&", ""), 400)["detail"]
 
 
 def test_cursor_of_another_route_is_refused(tmp_path: Path) -> None:
@@ -170,12 +185,10 @@ def test_key_is_for_its_owner_alone_and_stays(tmp_path: Path) -> None:
         ("window=2026-11-24T0500Z&from=2026-11-24T0505Z", set()),
     ],
 )
-def test_walk_keeps_to_its_span_of_windows(
-    published: list[tuple[str, str]], client: Client, chosen: str, steps: set[int]
-) -> None:
+def test_walk_keeps_to_its_span_of_windows(still: Client, chosen: str, steps: set[int]) -> None:
     windows = {FIRST.step(step).key for step in steps}
-    rows = list(_walk(client, f"{URL}?limit=3&{chosen}"))
-    assert [(row["window"], row["uniqueId"]) for row in rows] == [r for r in published if r[0] in windows]
+    rows = list(_walk(still, f"{URL}?limit=3&{chosen}"))
+    assert [(row["window"], row["uniqueId"]) for row in rows] == [row for row in ROWS if row[0] in windows]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +199,5 @@ def test_walk_keeps_to_its_span_of_windows(
         ("to=2026-11-24T0501Z", "to"),
     ],
 )
-def test_impossible_spans_are_refused(
-    client: Client, lake: HandMadeLake, chosen: str, parameter: str
-) -> None:
-    assert problem(client, f"{URL}?{chosen}", 400)["parameter"] == parameter
+def test_impossible_spans_are_refused(still: Client, chosen: str, parameter: str) -> None:
+    assert problem(still, f"{URL}?{chosen}", 400)["parameter"] == parameter
