@@ -16,7 +16,8 @@ from api import formats
 from api.cursors import Cursors, Filters, Place, Position
 from api.delivery import is_head
 from api.formats import MEDIA_TYPES, Format, Rows
-from api.problems import BusyError, VersionGoneError, WalkExpiredError, asked_path
+from api.parameters import PAGE_ROWS
+from api.problems import ACCEPTS, BadParameterError, BusyError, VersionGoneError, WalkExpiredError, asked_path
 from api.validators import Answered, Validators, unchanged
 from resources.lake import Lake
 from resources.settings import Settings
@@ -103,10 +104,12 @@ class Lists:
             now: what the rows depend on beside the walk's version, where they change while it goes on; quick.
 
         Raises:
-            BadParameterError: the cursor is none of ours, or of another walk.
+            BadParameterError: the limit is too large or small, the cursor none of ours or of another walk.
             WalkExpiredError: what the cursor's walk reads is no longer kept.
             BusyError: too many exports run.
         """
+        if limit != "all" and not 1 <= limit <= PAGE_ROWS:
+            raise BadParameterError("limit", f"limit={limit} is not accepted: it takes {ACCEPTS['limit']}.")
         chosen, route = _chosen(request, format_), asked_path(request)
         asked = {**filters, "limit": limit, "format": format_}
         start = Place(version()) if cursor is None else self._cursors.decode(cursor, route, filters)

@@ -4,15 +4,16 @@ from typing import Annotated, Any, Literal
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.openapi.spec import OpenAPIType
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import PathParameter, QueryParameter
-from msgspec import Meta
 
 from api.formats import MEDIA_TYPES, Format
 from api.problems import BadParameterError
 from api.schemas import MODELS, ModelName
 from api.window_schemas import STATES, WindowState
 
+PAGE_ROWS = 10_000
+"""Of a page, at most."""
 _WINDOW_PATTERN = r"^\d{4}-\d\d-\d\dT\d{4}Z$"
 
 
@@ -75,8 +76,16 @@ FormatParameter = Annotated[
     ),
 ]
 LimitParameter = Annotated[
-    Annotated[int, Meta(ge=1, le=10_000)] | Literal["all"],
-    QueryParameter(description="rows on a page, at most; `all` streams all that is left"),
+    int | Literal["all"],
+    QueryParameter(
+        description="rows on a page, at most; `all` streams all that is left",
+        schema_extra={
+            "one_of": [
+                Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=PAGE_ROWS),
+                Schema(type=OpenAPIType.STRING, const="all"),
+            ],
+        },
+    ),
 ]
 CursorParameter = Annotated[
     str | None,
