@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from litestar import Request
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.bounds import check_url
@@ -36,7 +37,13 @@ _PAGE = (
     b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 )
+_PART_BYTES = 2**18
+"""Longer bodies go out in parts: each is waited for, and so is noticed that a client does not read."""
 _LOG = logging.getLogger("silt.api")
+
+
+class CutOffError(Exception):
+    """An answer of which only a part went out."""
 
 
 class Gate:
@@ -59,31 +66,41 @@ class Gate:
         self._seconds = settings.api_timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it with a problem."""
-        reply = _Reply(
-            send, self._seconds, [*_HEADERS, _PAGE if scope["path"] in ("/schema", "/schema/") else _BARE]
-        )
+        """Let a request through, or answer it with a problem.
+
+        Raises:
+            CutOffError: a part of the answer did not go out in time. The server then breaks the connection.
+        """
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        policy = _PAGE if scope["path"] in ("/schema", "/schema/") else _BARE
+        reply = _Reply(send, self._seconds, [*_HEADERS, policy])
+        if await self._answered(scope, receive, reply):
+            return
+        if reply.started:  # with no trace of where it stood: that would keep alive what the answer holds
+            raise CutOffError(f"An answer was cut off: nothing of it went out for {self._seconds:g} s.")
+        await _refuse(AnswerTimeoutError(self._seconds), scope, receive, reply)
+
+    async def _answered(self, scope: Scope, receive: Receive, reply: "_Reply") -> bool:
+        """Answer a request, unless that takes too long."""
         try:
-            async with asyncio.timeout(self._seconds) as deadline:
-                reply.deadline = deadline
-                try:
-                    done = await self._admit(scope, reply)
-                except ProblemError as error:
-                    await _refuse(error, scope, receive, reply)
-                else:
-                    if not done:
-                        await self._app(scope, receive, reply)
+            async with asyncio.timeout(self._seconds) as reply.deadline:
+                await self._answer(scope, receive, reply)
         except TimeoutError:
-            if not deadline.expired():
+            if not reply.deadline.expired():
                 raise
-            if reply.started:
-                _LOG.warning(
-                    "An answer to %s was cut off: nothing of it went out for %g s",
-                    scope["path"],
-                    self._seconds,
-                )
-                raise
-            await _refuse(AnswerTimeoutError(self._seconds), scope, receive, reply)
+            return False
+        return True
+
+    async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        try:
+            done = await self._admit(scope, reply)
+        except ProblemError as error:
+            await _refuse(error, scope, receive, reply)
+        else:
+            if not done:
+                await self._app(scope, receive, reply)
 
     async def _admit(self, scope: Any, reply: "_Reply") -> bool:
         """Check all that can be checked before routing.
@@ -134,7 +151,7 @@ class _Reply:
 
     def __init__(self, send: Send, seconds: float, headers: Headers) -> None:
         self.headers = headers
-        self.deadline: asyncio.Timeout | None = None
+        self.deadline = asyncio.Timeout(None)
         self.started = False
         self._send = send
         self._seconds = seconds
@@ -143,7 +160,15 @@ class _Reply:
         if message["type"] == "http.response.start":
             self.started = True
             message["headers"] = [*message["headers"], *self.headers]
-        if self.deadline and not self.deadline.expired():
+        elif message["type"] == "http.response.body":
+            body = message["body"]
+            for start in range(0, len(body) - _PART_BYTES, _PART_BYTES):
+                await self._pass({**message, "body": body[start : start + _PART_BYTES], "more_body": True})
+            message["body"] = body[max(0, len(body) - 1) // _PART_BYTES * _PART_BYTES :]
+        await self._pass(message)
+
+    async def _pass(self, message: Message) -> None:
+        if not self.deadline.expired():
             self.deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
         await self._send(message)
 

@@ -51,6 +51,8 @@ _FRAMEWORK = {
     500: ("internal", "Internal Server Error", INTERNAL),
 }
 """What the framework itself refuses: kind, title and detail by status."""
+_INSTANCE = 2_000
+"""Characters of a path that a problem repeats, at most."""
 _LOG = logging.getLogger("silt.api")
 
 
@@ -269,7 +271,9 @@ def _respond(
     more: Mapping[str, Any] | None = None,
 ) -> Response[bytes]:
     REFUSALS.labels(kind).inc()
-    problem = Problem(f"{TYPES}{kind}", title, int(status), detail, asked_path(request), **(more or {}))
+    problem = Problem(
+        f"{TYPES}{kind}", title, int(status), detail, asked_path(request)[:_INSTANCE], **(more or {})
+    )
     return Response(
         msgspec.json.encode(problem),
         status_code=int(status),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from httpx import ASGITransport, AsyncClient, Response
 from litestar import Litestar
 
 from api import keyring
+from api.answers import Answers
 from api.app import create_app
 from api.counters import REFUSALS
 from api.keyring import GUESSES
@@ -323,3 +325,13 @@ def test_ids_are_taken_literally(shared: Guarded, identifier: str) -> None:
         response = shared.get(shared.reader, path)
         assert (response.status_code, kind(response)) == (404, "not-found")
         assert os.fspath(shared.file.parent) not in response.text
+
+
+def test_answer_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Answers, "models", lambda *_: time.sleep(0.5))
+    before = refusals("timeout")
+    with client_of(Settings(home=tmp_path, api_timeout_seconds=0.1)) as client:
+        HandMadeLake(tmp_path / "lake").publish(FIRST, {"a": 0, "b": 1})
+        response = client.get("/api/models")
+    assert (response.status_code, kind(response)) == (503, "timeout")
+    assert refusals("timeout") == before + 1

@@ -96,6 +96,14 @@ def test_host_may_be_a_name(tmp_path: Path) -> None:
         assert httpx.get(f"{url}/health/live").status_code == 200
 
 
+def test_strangers_are_not_answered_unless_told_so_by_name(tmp_path: Path) -> None:
+    line = _refused(SILT_API_HOST="0.0.0.0")
+    assert all(name in line for name in ("SILT_API_HOST", "SILT_API_KEYS_FILE", "SILT_API_OPEN"))
+    assert "silt keys new" in _refused(SILT_API_KEYS_FILE=str(tmp_path / "none"))
+    with _running(tmp_path, SILT_API_HOST="0.0.0.0", SILT_API_OPEN="true") as url:
+        assert httpx.get(f"{url}/health/live").status_code == 200
+
+
 def _refused(**settings: str) -> str:
     """The one line that a process with these settings ends with."""
     outcome = subprocess.run(

@@ -1,0 +1,248 @@
+"""The API as a server on the wire: slow, silent and hostile clients, and its end under load."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from resources.settings import PROJECT
+from tests.api.lakes import FIRST, HandMadeLake
+
+TIMEOUT = 1.0
+DRAIN = 5
+ROWS = 40_000
+EXPORT = "/api/clustering-results?limit=all&format=ndjson"
+HEAD = b"Host: 127.0.0.1\r\nConnection: close\r\n"
+
+
+class Server:
+    """A running API over a lake with one window of many records."""
+
+    def __init__(self, home: Path) -> None:
+        HandMadeLake(home / "lake").publish(
+            FIRST, {f"record-{number:08}": number % 2 for number in range(ROWS)}
+        )
+        self.home = home
+        self.log = home / "log"
+        self.start()
+
+    def start(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SILT_")}
+        settings = {
+            "SILT_HOME": str(self.home),
+            "SILT_API_PORT": str(self.port),
+            "SILT_API_TIMEOUT_SECONDS": str(TIMEOUT),
+            "SILT_API_DRAIN_SECONDS": str(DRAIN),
+        }
+        with self.log.open("a") as log:
+            command = [sys.executable, "-m", "api"]
+            self.process = subprocess.Popen(
+                command, env={**kept, **settings}, cwd=PROJECT, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DRAIN + 5)
+
+    def connect(self, buffer: int | None = None) -> socket.socket:
+        """A connection, whose system takes in so many bytes that nobody has read yet."""
+        made = socket.socket()
+        if buffer:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        made.settimeout(DRAIN + 5)
+        made.connect(("127.0.0.1", self.port))
+        return made
+
+    def ask(self, raw: bytes) -> bytes:
+        """All that comes back for some bytes until the server closes the connection."""
+        with closing(self.connect()) as connection:
+            connection.sendall(raw)
+            return read_all(connection)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/health/live").status_code == 200
+        except httpx.ConnectError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("wire")
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[Server]:
+    made = Server(home)
+    yield made
+    if made.process.poll() is None:
+        assert made.end() == 0
+
+
+def unchunked(answer: bytes) -> bytes:
+    """The body of a whole answer in chunks."""
+    rest, body = answer.partition(b"\r\n\r\n")[2], []
+    while rest != b"0\r\n\r\n":
+        length, _, rest = rest.partition(b"\r\n")
+        assert rest[int(length, 16) :].startswith(b"\r\n"), "the answer is cut off"
+        body.append(rest[: int(length, 16)])
+        rest = rest[int(length, 16) + 2 :]
+    return b"".join(body)
+
+
+def read_all(connection: socket.socket, pause: float = 0.0) -> bytes:
+    parts = []
+    try:
+        while part := connection.recv(65_536):
+            parts.append(part)
+            time.sleep(pause)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"GET /health/live HT", b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX"]
+)
+def test_client_that_sends_nothing_or_half_a_head_is_let_go(server: Server, begun: bytes) -> None:
+    began = time.monotonic()
+    assert b"200 OK" not in server.ask(begun)
+    assert TIMEOUT * 0.9 < time.monotonic() - began < TIMEOUT * 3
+
+
+def test_client_that_sends_a_head_byte_by_byte_is_let_go(server: Server) -> None:
+    began = time.monotonic()
+    with closing(server.connect()) as connection, pytest.raises((BrokenPipeError, ConnectionResetError)):
+        for byte in b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: " + b"x" * 1000:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.02)
+    assert time.monotonic() - began < TIMEOUT * 3
+
+
+def test_hundreds_of_silent_connections_keep_nobody_out(server: Server) -> None:
+    silent = [server.connect() for _ in range(300)]
+    try:
+        assert b"200 OK" in server.ask(b"GET /health/live HTTP/1.1\r\n" + HEAD + b"\r\n")
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_client_that_does_not_read_its_export_is_let_go(server: Server) -> None:
+    for _ in range(3):  # no more than two exports run at once: each one that is cut off makes room
+        with closing(server.connect(buffer=4_096)) as connection:
+            connection.sendall(f"GET {EXPORT} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            time.sleep(TIMEOUT * 2)
+            got = read_all(connection)
+        assert not got.endswith(b"0\r\n\r\n"), "what was cut off does not look whole"
+    assert "was cut off" in server.log.read_text()
+
+
+def test_client_that_reads_slowly_gets_its_whole_export(server: Server) -> None:
+    with closing(server.connect()) as connection:
+        connection.sendall(f"GET {EXPORT} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
+        began, got = time.monotonic(), read_all(connection, pause=0.01)
+    assert unchunked(got).count(b"\n") == ROWS
+    assert time.monotonic() - began > TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"GET /api/clustering-results/" + b"x" * 2**20 + b" HTTP/1.1\r\n" + HEAD + b"\r\n", b"431"),
+        (b"GET /api/clustering-results/" + b"x" * 50_000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n", b"414"),
+        (b"GET /health/live HTTP/1.1\r\n" + HEAD + b"X: " + b"x" * 2**17 + b"\r\n\r\n", b"431"),
+        (
+            b"GET /health/live HTTP/1.1\r\n"
+            + HEAD
+            + b"".join(b"X%d: x\r\n" % n for n in range(200))
+            + b"\r\n",
+            b"431",
+        ),
+        (b"GET /health/\0 HTTP/1.1\r\n" + HEAD + b"\r\n", b"400"),
+        (b"GET /health/\xed\xa0\x80 HTTP/1.1\r\n" + HEAD + b"\r\n", b"400"),
+        (b"GET /health/live HTTP/1.1\r\nHost: evil.example.com\r\n" + HEAD + b"\r\n", b"421"),
+        (b"GET /../../etc/passwd HTTP/1.1\r\n" + HEAD + b"\r\n", b"404"),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", b"400"),
+    ],
+    ids=[
+        "1 MiB id",
+        "long id",
+        "long header",
+        "many headers",
+        "NUL",
+        "surrogate",
+        "two hosts",
+        "traversal",
+        "TLS",
+    ],
+)
+def test_hostile_requests_are_refused_and_tell_nothing(server: Server, raw: bytes, status: bytes) -> None:
+    answer = server.ask(raw)
+    assert answer.split(b" ", 2)[1] == status
+    assert len(answer) < 5_000
+    for told in (b"granian", b"litestar", b"python", b"Traceback", str(server.home).encode()):
+        assert told not in answer.lower()
+
+
+def test_end_lets_answers_in_progress_finish_and_takes_no_more(home: Path) -> None:
+    server = Server(home)
+    got: dict[str, bytes] = {}
+    begun = threading.Barrier(3)
+
+    def export() -> None:
+        with closing(server.connect(buffer=65_536)) as connection:
+            connection.sendall(f"GET {EXPORT} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
+            begun.wait()
+            got["export"] = read_all(connection, pause=0.005)
+
+    def stay() -> None:
+        with closing(server.connect()) as connection:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            begun.wait()
+            got["idle"] = read_all(connection)
+
+    threads = [threading.Thread(target=work) for work in (export, stay)]
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    time.sleep(0.2)
+    began = time.monotonic()
+    assert server.end() == 0
+    assert time.monotonic() - began < DRAIN
+    for thread in threads:
+        thread.join()
+
+    assert unchunked(got["export"]).count(b"\n") == ROWS
+    assert json.loads(got["idle"].rpartition(b"\r\n\r\n")[2]) == {"status": "live"}
+    with pytest.raises(ConnectionRefusedError):
+        server.connect()
+
+
+def test_end_does_not_wait_for_ever(home: Path) -> None:
+    server = Server(home)
+    with closing(server.connect(buffer=4_096)) as connection:
+        connection.sendall(f"GET {EXPORT} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
+        connection.recv(12)
+        began = time.monotonic()
+        assert server.end() == 0
+        assert time.monotonic() - began < DRAIN + 2
