@@ -24,6 +24,7 @@ from api.responses import as_json, problems
 from api.scopes import PREDICT
 from api.versions import Versions
 
+_BODY_BYTES = 16 * 2**20
 _RECORD = Reference(ref="#/components/schemas/Record")
 _EXAMPLE = {
     "channel_name": "Inbound",
@@ -70,6 +71,7 @@ class PredictController(Controller):
         responses=problems(400, 404, 409, 413, 415, 422, 500, 503),
         operation_class=PredictOperation,
         opt=PREDICT,
+        request_max_body_size=_BODY_BYTES,
         sync_to_thread=True,
     )
     def predict(
@@ -93,6 +95,7 @@ class PredictController(Controller):
         responses=problems(400, 404, 409, 413, 415, 422, 500, 503),
         operation_class=PredictOperation,
         opt=PREDICT,
+        request_max_body_size=_BODY_BYTES,
         sync_to_thread=True,
     )
     def predict_with_version(

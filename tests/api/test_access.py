@@ -335,3 +335,24 @@ def test_answer_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pyt
         response = client.get("/api/models")
     assert (response.status_code, kind(response)) == (503, "timeout")
     assert refusals("timeout") == before + 1
+
+
+def test_bodies_are_bounded_whether_their_length_is_said_or_not(shared: Guarded) -> None:
+    headers = {"X-API-Key": shared.predictor, "Content-Type": "application/json"}
+    path, part = "/api/models/model_1/predict", b" " * 2**20
+    said = shared.client.post(path, content=part * 17, headers=headers)
+    unsaid = shared.client.post(path, content=iter([part] * 17), headers=headers)
+    within = shared.client.post(path, content=part * 16, headers=headers)
+    assert [(answer.status_code, kind(answer)) for answer in (said, unsaid)] == [(413, "too-large")] * 2
+    assert (within.status_code, kind(within)) == (400, "invalid-json")
+
+
+def test_predicting_needs_its_own_scope(shared: Guarded) -> None:
+    def post(key: str) -> int:
+        path = "/api/models/model_1/predict"
+        return shared.client.post(path, json={}, headers={"Authorization": f"bearer {key}"}).status_code
+
+    assert (post(shared.predictor), post(shared.reader)) == (200, 403)
+    document = shared.client.get("/schema/openapi.json").json()
+    predict = document["paths"]["/api/models/{model}/predict"]["post"]
+    assert predict["security"] == [{"bearer": ["predict"]}, {"apiKey": ["predict"]}]

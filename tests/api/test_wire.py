@@ -137,6 +137,15 @@ def test_client_that_sends_a_head_byte_by_byte_is_let_go(server: Server) -> None
     assert time.monotonic() - began < TIMEOUT * 3
 
 
+def test_body_that_does_not_come_is_not_waited_for(server: Server) -> None:
+    head = b"POST /api/models/model_1/predict HTTP/1.1\r\nContent-Type: application/json\r\n"
+    began = time.monotonic()
+    answer = server.ask(head + HEAD + b"Content-Length: 99\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"urn:silt:problem:timeout" in answer
+    assert time.monotonic() - began < TIMEOUT * 3
+
+
 def test_hundreds_of_silent_connections_keep_nobody_out(server: Server) -> None:
     silent = [server.connect() for _ in range(300)]
     try:
