@@ -1,12 +1,10 @@
 """The API as a server on the wire: slow, silent and hostile clients, and its end under load."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,7 +19,6 @@ from tests.api.lakes import FIRST, HandMadeLake
 TIMEOUT = 1.0
 DRAIN = 5
 ROWS = 40_000
-EXPORT = "/api/clustering-results?limit=all&format=ndjson"
 HEAD = b"Host: 127.0.0.1\r\nConnection: close\r\n"
 
 
@@ -155,25 +152,6 @@ def test_hundreds_of_silent_connections_keep_nobody_out(server: Server) -> None:
             connection.close()
 
 
-def test_client_that_does_not_read_its_export_is_let_go(server: Server) -> None:
-    for _ in range(3):  # no more than two exports run at once: each one that is cut off makes room
-        with closing(server.connect(buffer=4_096)) as connection:
-            connection.sendall(f"GET {EXPORT} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
-            assert connection.recv(12) == b"HTTP/1.1 200"
-            time.sleep(TIMEOUT * 2)
-            got = read_all(connection)
-        assert not got.endswith(b"0\r\n\r\n"), "what was cut off does not look whole"
-    assert "was cut off" in server.log.read_text()
-
-
-def test_client_that_reads_slowly_gets_its_whole_export(server: Server) -> None:
-    with closing(server.connect()) as connection:
-        connection.sendall(f"GET {EXPORT} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
-        began, got = time.monotonic(), read_all(connection, pause=0.01)
-    assert unchunked(got).count(b"\n") == ROWS
-    assert time.monotonic() - began > TIMEOUT
-
-
 @pytest.mark.parametrize(
     ("raw", "status"),
     [
@@ -211,47 +189,3 @@ def test_hostile_requests_are_refused_and_tell_nothing(server: Server, raw: byte
     assert len(answer) < 5_000
     for told in (b"granian", b"litestar", b"python", b"Traceback", str(server.home).encode()):
         assert told not in answer.lower()
-
-
-def test_end_lets_answers_in_progress_finish_and_takes_no_more(home: Path) -> None:
-    server = Server(home)
-    got: dict[str, bytes] = {}
-    begun = threading.Barrier(3)
-
-    def export() -> None:
-        with closing(server.connect(buffer=65_536)) as connection:
-            connection.sendall(f"GET {EXPORT} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
-            begun.wait()
-            got["export"] = read_all(connection, pause=0.005)
-
-    def stay() -> None:
-        with closing(server.connect()) as connection:
-            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            begun.wait()
-            got["idle"] = read_all(connection)
-
-    threads = [threading.Thread(target=work) for work in (export, stay)]
-    for thread in threads:
-        thread.start()
-    begun.wait()
-    time.sleep(0.2)
-    began = time.monotonic()
-    assert server.end() == 0
-    assert time.monotonic() - began < DRAIN
-    for thread in threads:
-        thread.join()
-
-    assert unchunked(got["export"]).count(b"\n") == ROWS
-    assert json.loads(got["idle"].rpartition(b"\r\n\r\n")[2]) == {"status": "live"}
-    with pytest.raises(ConnectionRefusedError):
-        server.connect()
-
-
-def test_end_does_not_wait_for_ever(home: Path) -> None:
-    server = Server(home)
-    with closing(server.connect(buffer=4_096)) as connection:
-        connection.sendall(f"GET {EXPORT} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
-        connection.recv(12)
-        began = time.monotonic()
-        assert server.end() == 0
-        assert time.monotonic() - began < DRAIN + 2
