@@ -23,6 +23,9 @@ from resources.windows import Grid
 _REMEMBERED = 64
 _LAST = "~"
 """Behind the key of every window."""
+_SOURCES = (
+    "windows", "clustering_results", "cluster_stats", "models", "cluster_ids", "drift", "model_reviews",
+)  # fmt: skip
 _DRIFT = ("reference", "reference_window", "feature", "psi", "distance", "p", "inertia_ratio", "level")
 _NO_IDENTITY: dict[str, str | None] = {"clusterId": None, "clusterName": None}
 
@@ -57,6 +60,7 @@ class Answers:
     """
 
     def __init__(self, lake: Lake, grid: Grid, index: IdIndex) -> None:
+        self._lake = lake
         self._grid = grid
         self._windows = WindowsTable(lake)
         self._results = Results(lake, index)
@@ -72,11 +76,13 @@ class Answers:
         self._drift_of = lru_cache(_REMEMBERED)(self._read_drift)
 
     def check(self) -> None:
-        """Read the newest version of every table that answers come from."""
-        self._windows.view()
+        """Read the newest version of every table that answers come from, and one record."""
+        self._lake.require(*_SOURCES)
+        view = self._windows.view()
         reviewed = (self._ids, self._drift, self._reviews)
         for table in (self._results.table, self._stats, self._models, *reviewed):
             table.snapshot()
+        self._results.first(1, view.published[:1], None, None)
 
     def keep_up(self) -> None:
         """Bring what answers are made from up to date, so that no request waits for it."""

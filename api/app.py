@@ -1,5 +1,6 @@
 """The Litestar application."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from litestar import Litestar, get
@@ -7,9 +8,11 @@ from litestar.di import Provide
 from litestar.response import Redirect
 
 from api.answers import Answers
+from api.counters import registry_of
 from api.delivery import Delivery
 from api.gate import Gate
 from api.keeper import Keeper
+from api.lake_metrics import LakeMetrics
 from api.lists import Lists
 from api.observing import Observing
 from api.openapi import ContractNamesPlugin, openapi_config
@@ -20,6 +23,7 @@ from api.routes.cluster_stats import ClusterStatsController
 from api.routes.clustering_results import ClusteringResultsController
 from api.routes.drift import DriftController
 from api.routes.health import HealthController
+from api.routes.metrics import MetricsController
 from api.routes.model_versions import ModelVersionsController
 from api.routes.models import ModelsController
 from api.routes.predict import PredictController
@@ -37,14 +41,23 @@ BODY_BYTES = 2**20
 """Of any request, unless its route says otherwise."""
 
 
-def create_app(settings: Settings) -> Litestar:
-    """The API over the lake that the settings name. The lake need not be there yet."""
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, clock: Callable[[], datetime] = _now) -> Litestar:
+    """The API over the lake that the settings name. The lake need not be there yet.
+
+    Args:
+        clock: the time now, in UTC.
+    """
     grid, contract, lake = settings.grid, load_contract(settings.contract), Lake(settings.lake)
     index = IdIndex(settings.home / FOLDER, settings.api_index_mb)
     answers, lists = Answers(lake, grid, index), Lists(settings, lake)
     ledger = Ledger(lake, settings.window_minutes, contract.id)
-    overview = Overview(lake, grid, ledger, lambda: datetime.now(UTC))
     versions = Versions(lake, grid, contract, answers)
+    overview = Overview(lake, grid, ledger, clock)
+    metrics = registry_of(LakeMetrics(lake, answers, overview, grid, clock))
     windows = Windows(overview, grid, [settings.lake, str(settings.home), str(settings.contract)])
     app = Litestar(
         route_handlers=[
@@ -56,6 +69,7 @@ def create_app(settings: Settings) -> Litestar:
             ModelVersionsController,
             PredictController,
             HealthController,
+            MetricsController,
             to_schema,
         ],
         dependencies={
@@ -63,6 +77,7 @@ def create_app(settings: Settings) -> Litestar:
             "lists": Provide(lambda: lists, sync_to_thread=False),
             "versions": Provide(lambda: versions, sync_to_thread=False),
             "windows": Provide(lambda: windows, sync_to_thread=False),
+            "metrics": Provide(lambda: metrics, sync_to_thread=False),
         },
         guards=[*([require_scope] if settings.api_closed else []), refuse_unknown_parameters],
         exception_handlers=HANDLERS,

@@ -1,7 +1,7 @@
 """Every window's state and counts, and how far the topic has been read: kept in memory, by version."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,7 +10,7 @@ import polars as pl
 
 from api.window_schemas import STATES
 from resources import overview as states
-from resources.due import due_windows
+from resources.due import Due, due_windows
 from resources.intake_rows import Span
 from resources.intakes import Intakes
 from resources.lake import Lake
@@ -34,11 +34,13 @@ class View:
             an answer) and of :meth:`Intakes.counts_per_window` (``records`` as ``landed``), ``state`` and
             ``lag``.
         intakes: the ledger.
+        due: the windows that are due.
     """
 
     version: str
     windows: pl.DataFrame
     intakes: Intakes
+    due: Sequence[Due]
 
     @cached_property
     def by_state(self) -> Mapping[str, int]:
@@ -90,7 +92,8 @@ class Overview:
             moments = (self._grid.home(now).key, self._grid.newest_closed(now).key, intakes.reach(now))
             version = f"{intakes.first}-{intakes.last}-{self._answered[0]}-{moments[0]}-{moments[1:]}"
             if self._view is None or self._view.version != version:
-                self._view = View(version, self._windows(intakes, answered, now), intakes)
+                due = self._due(intakes, answered, now)
+                self._view = View(version, self._windows(intakes, answered, due, now), intakes, due)
             return self._view
 
     def _read_answered(self) -> pl.DataFrame:
@@ -101,8 +104,10 @@ class Overview:
             self._answered = (version, rows)
         return self._answered[1]
 
-    def _windows(self, intakes: Intakes, answered: pl.DataFrame, now: datetime) -> pl.DataFrame:
-        known = self._states(intakes, answered, now)
+    def _windows(
+        self, intakes: Intakes, answered: pl.DataFrame, due: Sequence[Due], now: datetime
+    ) -> pl.DataFrame:
+        known = self._states(intakes, answered, due, now)
         landed = intakes.counts_per_window().rename({"records": "landed"})
         rows = pl.DataFrame({"window": list(known), "state": list(known.values())})
         read_to = intakes.reach(now)
@@ -130,10 +135,10 @@ class Overview:
         starts = pl.col("window").str.to_datetime(KEY_FORMAT, time_unit="ms", time_zone="UTC")
         return starts.dt.epoch("s") // (60 * self._grid.minutes) % len(SLOTS) + 1
 
-    def _states(self, intakes: Intakes, answered: pl.DataFrame, now: datetime) -> dict[str, str]:
+    def _due(self, intakes: Intakes, answered: pl.DataFrame, now: datetime) -> list[Due]:
         complete = answered.drop_nulls("state")
         earlier = complete.filter(pl.col("first_source") < pl.col("window"))
-        due = due_windows(
+        return due_windows(
             intakes,
             dict(complete.select("window", "covered").iter_rows()),
             self._grid,
@@ -141,6 +146,10 @@ class Overview:
             now,
             dict(earlier.select("window", "first_source").iter_rows()),
         )
+
+    def _states(
+        self, intakes: Intakes, answered: pl.DataFrame, due: Sequence[Due], now: datetime
+    ) -> dict[str, str]:
         rows = {
             window: {"state": state, "error": error}
             for window, state, error in answered.select("window", "state", "error").iter_rows()

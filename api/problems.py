@@ -195,6 +195,10 @@ class UnavailableError(Exception):
     """The lake does not hold what its own rows say. The text is for the log: it may name places."""
 
 
+UNREADABLE = (UnavailableError, VersionGoneError, SiltError, DeltaError, PolarsError, OSError)
+"""What reading a lake raises that is away, torn or of other settings."""
+
+
 def asked_path(request: Request[Any, Any, Any]) -> str:
     """The path as the client wrote it, percent-encoded and unchanged by the framework's routing."""
     return str(request.scope["raw_path"].partition(b"?")[0], "latin-1")
@@ -250,12 +254,7 @@ HANDLERS: ExceptionHandlersMap = {
     ProblemError: on_problem,
     ValidationException: on_invalid_parameter,
     HTTPException: on_http_error,
-    UnavailableError: on_unreadable_lake,
-    VersionGoneError: on_unreadable_lake,
-    SiltError: on_unreadable_lake,
-    DeltaError: on_unreadable_lake,
-    PolarsError: on_unreadable_lake,
-    OSError: on_unreadable_lake,
+    **dict.fromkeys(UNREADABLE, on_unreadable_lake),
     Exception: on_unexpected,
 }
 

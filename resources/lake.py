@@ -158,9 +158,22 @@ class Lake:
                     self._handles[name].update_incremental()
                 return self._handles[name]
         except TableNotFoundError:
-            raise LakeError(
-                f"The lake {self.uri} has no table {name}: `silt up` creates it; or correct SILT_LAKE_URI."
-            ) from None
+            raise self._lacks(name) from None
+
+    def require(self, *names: str) -> None:
+        """Check that tables are there: one that is gone goes unnoticed while its handle is kept.
+
+        Raises:
+            LakeError: a table is not there.
+        """
+        for name in names:
+            if not DeltaTable.is_deltatable(self._uri(name)):
+                raise self._lacks(name)
+
+    def _lacks(self, name: str) -> LakeError:
+        return LakeError(
+            f"The lake {self.uri} has no table {name}: `silt up` creates it; or correct SILT_LAKE_URI."
+        )
 
     def is_at(self, name: str, version: int) -> bool:
         """Whether a table in a local folder is at a version still: its log says so in microseconds.

@@ -23,9 +23,13 @@ class Overdue:
 
 def overdue(due: Sequence[Due], intakes: Intakes, grid: Grid, now: datetime) -> list[Overdue]:
     """The due windows that are overdue at ``now``, oldest first."""
+    return [item for item in waiting(due, intakes, grid) if now - item.since > patience(grid)]
+
+
+def waiting(due: Sequence[Due], intakes: Intakes, grid: Grid) -> list[Overdue]:
+    """The due windows, and since when each of them is due."""
     clocks = {number: intakes[number].taken_at for number in {item.intake for item in due} if number}
-    found = [Overdue(item, max(grid.close(item.window), clocks.get(item.intake, _NEVER))) for item in due]
-    return [item for item in found if now - item.since > patience(grid)]
+    return [Overdue(item, max(grid.close(item.window), clocks.get(item.intake, _NEVER))) for item in due]
 
 
 def patience(grid: Grid) -> timedelta:

@@ -1,6 +1,7 @@
 """A lake made by hand, and the API over it."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ def client(tmp_path: Path) -> Iterator[Client]:
         yield client
 
 
-def client_of(settings: Settings) -> Client:
-    """A client of the API with these settings, which asks for loopback."""
-    return TestClient(create_app(settings), base_url=LOOPBACK, raise_server_exceptions=False)
+def client_of(settings: Settings, now: datetime | None = None) -> Client:
+    """A client of the API with these settings, which asks for loopback; ``now`` is what its clock says."""
+    app = create_app(settings, clock=lambda: now or datetime.now(UTC))
+    return TestClient(app, base_url=LOOPBACK, raise_server_exceptions=False)
 
 
 def problem(client: Client, url: str, status: int) -> dict[str, Any]:

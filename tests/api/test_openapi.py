@@ -23,6 +23,7 @@ ROUTES = {
     "/api/windows/{window}": {"200", "304", "400", "404", "500", "503"},
     "/health/live": {"200", "400", "500"},
     "/health/ready": {"200", "400", "500", "503"},
+    "/metrics": {"200", "400", "500"},
 }
 POSTS = {
     f"/api/models/{{model}}/{path}": {"200", "400", "404", "409", "413", "415", "422", "500", "503"}
@@ -78,7 +79,10 @@ def test_answers_are_as_documented(lake: HandMadeLake, client: Client, document:
     lake.review(FIRST, structure="yes", psi=0.3)
     urls = {path: path.format(uniqueId="a", window=FIRST.key, model="model_1") for path in ROUTES}
     for path, url in urls.items():
-        _validate(document, path, "200", "application/json", client.get(url).json())
+        response = client.get(url)
+        media_type = response.headers["content-type"].partition(";")[0]
+        answer = response.text if media_type == "text/plain" else response.json()
+        _validate(document, path, "200", media_type, answer)
     for path in ROUTES:
         wrong = client.get(f"{urls[path]}?unknown=1").json()
         _validate(document, path, "400", "application/problem+json", wrong)
