@@ -138,7 +138,7 @@ class Answers:
         """
         view = self._windows.view(place.version)
         after = _after(place)
-        answers = self._walked(view, chosen, after)
+        answers = self.walked(view, chosen, after)
         try:
             rows = self._results.first(limit + 1, answers, chosen.cluster, after)
         except (UnavailableError, DeltaError, PolarsError, OSError) as error:
@@ -173,7 +173,8 @@ class Answers:
             return self._named(view, window, model)
         return [answer for answer in view.newest.values() if model in (None, answer.model)]
 
-    def _walked(self, view: WindowsView, chosen: Chosen, after: After | None) -> Iterator[Answer]:
+    def walked(self, view: WindowsView, chosen: Chosen, after: After | None) -> Iterator[Answer]:
+        """The chosen windows, newest first, from that of a record on; raises as :meth:`page` does."""
         for parameter, window in (("from", chosen.first), ("to", chosen.end)):
             if window is not None:
                 self._slot(window, parameter)

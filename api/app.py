@@ -10,20 +10,26 @@ from litestar.response import Redirect
 from api.answers import Answers
 from api.counters import registry_of
 from api.delivery import Delivery
+from api.events import Events
 from api.gate import Gate
 from api.keeper import Keeper
 from api.lake_metrics import LakeMetrics
+from api.intakes import IntakeList
+from api.letters import Letters
 from api.lists import Lists
 from api.observing import Observing
 from api.openapi import ContractNamesPlugin, openapi_config
 from api.overview import Overview
 from api.parameters import refuse_unknown_parameters
 from api.problems import HANDLERS
+from api.routes.cluster_events import ClusterEventsController
 from api.routes.cluster_stats import ClusterStatsController
 from api.routes.clustering_results import ClusteringResultsController
+from api.routes.dead_letters import DeadLettersController
 from api.routes.drift import DriftController
 from api.routes.health import HealthController
 from api.routes.metrics import MetricsController
+from api.routes.intakes import IntakesController
 from api.routes.model_versions import ModelVersionsController
 from api.routes.models import ModelsController
 from api.routes.predict import PredictController
@@ -55,6 +61,8 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = _now) -> Lite
     index = IdIndex(settings.home / FOLDER, settings.api_index_mb)
     answers, lists = Answers(lake, grid, index), Lists(settings, lake)
     ledger = Ledger(lake, settings.window_minutes, contract.id)
+    events, intakes = Events(lake, answers), IntakeList(ledger, grid)
+    letters = Letters(lake, ledger, grid)
     versions = Versions(lake, grid, contract, answers)
     overview = Overview(lake, grid, ledger, clock)
     metrics = registry_of(LakeMetrics(lake, answers, overview, grid, clock))
@@ -68,6 +76,9 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = _now) -> Lite
             WindowsController,
             ModelVersionsController,
             PredictController,
+            ClusterEventsController,
+            IntakesController,
+            DeadLettersController,
             HealthController,
             MetricsController,
             to_schema,
@@ -75,6 +86,9 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = _now) -> Lite
         dependencies={
             "answers": Provide(lambda: answers, sync_to_thread=False),
             "lists": Provide(lambda: lists, sync_to_thread=False),
+            "events": Provide(lambda: events, sync_to_thread=False),
+            "intakes": Provide(lambda: intakes, sync_to_thread=False),
+            "letters": Provide(lambda: letters, sync_to_thread=False),
             "versions": Provide(lambda: versions, sync_to_thread=False),
             "windows": Provide(lambda: windows, sync_to_thread=False),
             "metrics": Provide(lambda: metrics, sync_to_thread=False),

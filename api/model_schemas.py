@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from api.schemas import ClusterNumber, ModelKey, ModelVersion, WindowKey
 
-_Distance = Annotated[
+Distance = Annotated[
     float | None, Meta(description="Euclidean, to the centre, in scaled units", examples=[1.42])
 ]
 ClusterId = Annotated[
@@ -130,9 +130,9 @@ class Prediction(msgspec.Struct, rename="camel"):
     cluster: ClusterNumber
     cluster_id: ClusterId
     cluster_name: ClusterName
-    distance: _Distance
+    distance: Distance
     second_cluster: SecondCluster
-    second_distance: _Distance
+    second_distance: Distance
     margin: Margin
     imputed: Annotated[
         list[str], Meta(description="numbers that were missing and filled", examples=[["Item_price"]])

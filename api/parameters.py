@@ -8,9 +8,11 @@ from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import PathParameter, QueryParameter
 
 from api.formats import MEDIA_TYPES, Format
+from api.intake_schemas import REASONS
 from api.problems import BadParameterError
 from api.schemas import MODELS, ModelName
 from api.window_schemas import STATES, WindowState
+from resources.contract import Reason
 
 PAGE_ROWS = 10_000
 """Of a page, at most."""
@@ -37,6 +39,10 @@ WindowParameter = Annotated[
     ),
 ]
 WindowInPath = Annotated[str, PathParameter(description="the window's key, such as `2026-11-24T0505Z`")]
+ReasonParameter = Annotated[
+    Reason | None,
+    QueryParameter(**_described(OpenAPIType.STRING, "why a message is a dead letter", enum=list(REASONS))),
+]
 ModelInPath = Annotated[ModelName, PathParameter(description="one of the three models")]
 StateParameter = Annotated[
     WindowState | None,

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from api.bulk import NO_IDENTITY
 from api.model_schemas import Prediction
 from api.nearness import nearness
 from api.problems import InvalidRecordError, NotJsonError, TooManyRecordsError
@@ -64,15 +65,12 @@ def predictions(
             unique_id=record.id or None,
             **names,
             **near._asdict(),
-            **identities.get(near.cluster, _NO_IDENTITY),
+            **identities.get(near.cluster, NO_IDENTITY),
             imputed=[feature.name for feature in model.features if _is_imputed(feature, value)],
             unknown=[feature.name for feature in model.features if _is_unknown(feature, value)],
         )
         for record, value, near in zip(records, values, nearness(model, values), strict=True)
     ]
-
-
-_NO_IDENTITY: dict[str, Any] = {"cluster_id": None, "cluster_name": None}
 
 
 def _is_imputed(feature: Feature, record: Mapping[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from deltalake.exceptions import DeltaError
@@ -14,12 +14,14 @@ from polars.exceptions import PolarsError
 
 from api.counters import REFUSALS
 from api.schemas import Problem
+from resources.contract import Reason
 from resources.errors import SiltError
 
 MEDIA_TYPE = "application/problem+json"
 TYPES = "urn:silt:problem:"
 ACCEPTS = {
     "model": "model_1, model_2 or model_3",
+    "reason": ", ".join(get_args(Reason)),
     "state": "open, due, published, empty, too-few, incomplete or failed",
     "window": "a window's start in UTC, like 2026-11-24T0505Z",
     "cluster": "a whole number from 0 to 999",

@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 from api.answers import Answers
-from api.bulk import rows_of
+from api.bulk import ids_of, rows_of
 from api.cursors import Place, Position
 from api.keys import bounds, named
 from api.model_schemas import Candidate, Prediction, Version, VersionCluster, VersionFeature
@@ -17,7 +17,6 @@ from resources import versions
 from resources.cluster_model import ClusterModel
 from resources.contract import Contract
 from resources.errors import VersionError
-from resources.identity import read_identities
 from resources.lake import Lake
 from resources.versions import Stored
 from resources.windows import Grid
@@ -38,6 +37,7 @@ class Versions:
         self._contract = contract
         self._answers = answers
         self._models = AnswerTable(lake, "models")
+        self._ids = AnswerTable(lake, "cluster_ids")
         self._read = lru_cache(_REMEMBERED)(self._read_current)
 
     def one(self, model: str, window: str) -> Version:
@@ -84,7 +84,8 @@ class Versions:
         answer = view.newest.get(model) if window is None else view.answers.get(window)
         stored = self._stored(model, window) if window else self._current(model, answer)
         name = str(stored.version)
-        identities = self._identities(answer) if answer and answer.model_version == name else {}
+        by_its_clusters = [answer] if answer and answer.model_version == name else []
+        (identities,) = ids_of(self._ids, by_its_clusters).values() or ({},)
         names = {"model": stored.version.model, "model_version": name}
         found = predictions(self._contract, self._assigning(stored), names, identities, records)
         return found if many else found[0]
@@ -94,12 +95,6 @@ class Versions:
             return versions.check_assigns(stored, self._contract)
         except VersionError as error:
             raise CannotAssignError(f"{error}") from None
-
-    def _identities(self, answer: Answer) -> dict[int, dict[str, str | None]]:
-        found = read_identities(self._lake, self._grid.window(answer.window), answer.digest or "")
-        return {
-            cluster: {"cluster_id": each.id, "cluster_name": each.name} for cluster, each in found.items()
-        }
 
     def _current(self, model: str, answer: Answer | None) -> Stored:
         if answer is None:

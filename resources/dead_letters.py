@@ -9,10 +9,11 @@ import msgspec
 import polars as pl
 
 from resources.contract import Reason
-from resources.delta import scan
+from resources.delta import add_actions, scan
 from resources.errors import SettingError
 from resources.intakes import Intakes
 from resources.lake import Lake
+from resources.tables import TABLES
 from resources.windows import Grid, Window
 
 PLACE = ["intake", "kafka_partition", "kafka_offset"]
@@ -46,15 +47,35 @@ class Choice:
 
 def dead_letters(lake: Lake, intakes: Intakes, choice: Choice) -> pl.LazyFrame:
     """The rows of ``dead_letters`` that the ledger names, without those that were replayed."""
-    named = intakes.rows.filter(pl.col("refused").list.len() > 0).select("number", "attempt")
-    places = ["intake", "partition", "offset"]
     rows = scan(lake.table("dead_letters"), choice.window.date if choice.window else None)
     if choice.window:
         rows = rows.filter(pl.col("window") == choice.window.key)
     if choice.reason:
         rows = rows.filter(pl.col("reason") == choice.reason)
+    return still_dead(rows, intakes)
+
+
+def still_dead(rows: pl.LazyFrame, intakes: Intakes) -> pl.LazyFrame:
+    """Of rows of ``dead_letters`` those that the ledger names and no replay has landed."""
+    named = intakes.rows.filter(pl.col("refused").list.len() > 0).select("number", "attempt")
+    places = ["intake", "partition", "offset"]
     rows = rows.join(named.lazy(), left_on=["intake", "attempt"], right_on=["number", "attempt"], how="semi")
     return rows.join(intakes.replayed.select(places).lazy(), left_on=PLACE, right_on=places, how="anti")
+
+
+def between(lake: Lake, first: int, last: int) -> pl.LazyFrame:
+    """The rows that the intakes from one number to another landed, all columns but ``date``."""
+    schema = {name: kind for name, kind in TABLES["dead_letters"].schema.items() if name != "date"}
+    actions = add_actions(lake.table("dead_letters"))
+    if not actions.is_empty():
+        actions = actions.filter(
+            pl.col("min.intake").le(last).fill_null(value=True)
+            & pl.col("max.intake").ge(first).fill_null(value=True)
+        )
+    if actions.is_empty():
+        return pl.LazyFrame(schema=schema)
+    rows = pl.scan_parquet(actions["address"].to_list(), schema=schema, extra_columns="ignore")
+    return rows.filter(pl.col("intake").is_between(first, last))
 
 
 def newest(letters: pl.LazyFrame, limit: int, value_bytes: int) -> pl.DataFrame:

@@ -157,6 +157,11 @@ class Intakes:
         return int(self._refused.filter(mine)["count"].sum()) - self._replayed.filter(mine).height
 
     @property
+    def refused(self) -> pl.DataFrame:
+        """The dead letters counted: ``number`` of the intake, ``window``, ``reason`` and ``count``."""
+        return self._refused
+
+    @property
     def replayed(self) -> pl.DataFrame:
         """The dead letters that replays landed as records: ``intake``, ``partition``, ``offset`` and more."""
         return self._replayed
