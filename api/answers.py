@@ -158,14 +158,36 @@ class Answers:
         """
         view = self._windows.view()
         if window is None:
-            newest = self._results.newest_of_id(unique_id, view, model)
+            newest = next(iter(self._results.of_id(unique_id, view, model, 1)), None)
         else:
             named = self._named(view, window, model)
-            newest = self._results.of_id_in(unique_id, named[0]) if named else None
+            if not named:
+                few = "no" if view.answers[window].state == "empty" else "too few"
+                raise NotThereError(f"The window {window} had {few} records: it has no results.")
+            newest = self._results.of_id_in(unique_id, named[0])
         if newest is None:
             where = f" of the window {window}" if window else f" of {model}" if model else ""
             raise NotThereError(f"No published result{where} has the id {unique_id!r}.")
         return newest
+
+    def history(
+        self, unique_id: str, model: str | None, bounds: tuple[str, str], place: Place, limit: int
+    ) -> list[schemas.Clustered]:
+        """A record's results in at most ``limit`` published windows, newest first, from a place on.
+
+        Args:
+            bounds: keys of windows, [first, end).
+
+        Raises:
+            VersionGoneError: what the windows showed at that version is no longer kept.
+            NotThereError: nothing published has the id.
+        """
+        before = min(bounds[1], str(place.position[0])) if place.position else bounds[1]
+        view = self._windows.view(place.version)
+        found = self._results.of_id(unique_id, view, model, limit, before)
+        if not found and not place.position and not self._results.of_id(unique_id, view, None, 1):
+            raise NotThereError(f"No published result has the id {unique_id!r}.")
+        return [result for result in found if result.window >= bounds[0]]
 
     def _chosen(self, model: str | None, window: str | None) -> list[Answer]:
         view = self._windows.view()

@@ -14,7 +14,9 @@ from api.events import Events
 from api.gate import Gate
 from api.keeper import Keeper
 from api.lake_metrics import LakeMetrics
+from api.history import Histories
 from api.intakes import IntakeList
+from api.keeper import Keeper
 from api.letters import Letters
 from api.lists import Lists
 from api.observing import Observing
@@ -22,6 +24,7 @@ from api.openapi import ContractNamesPlugin, openapi_config
 from api.overview import Overview
 from api.parameters import refuse_unknown_parameters
 from api.problems import HANDLERS
+from api.record_paths import RecordPaths
 from api.routes.cluster_events import ClusterEventsController
 from api.routes.cluster_stats import ClusterStatsController
 from api.routes.clustering_results import ClusteringResultsController
@@ -29,6 +32,7 @@ from api.routes.dead_letters import DeadLettersController
 from api.routes.drift import DriftController
 from api.routes.health import HealthController
 from api.routes.metrics import MetricsController
+from api.routes.history import HistoryController
 from api.routes.intakes import IntakesController
 from api.routes.model_versions import ModelVersionsController
 from api.routes.models import ModelsController
@@ -61,6 +65,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = _now) -> Lite
     index = IdIndex(settings.home / FOLDER, settings.api_index_mb)
     answers, lists = Answers(lake, grid, index), Lists(settings, lake)
     ledger = Ledger(lake, settings.window_minutes, contract.id)
+    histories = Histories(lake, grid, answers)
     events, intakes = Events(lake, answers), IntakeList(ledger, grid)
     letters = Letters(lake, ledger, grid)
     versions = Versions(lake, grid, contract, answers)
@@ -77,6 +82,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = _now) -> Lite
             ModelVersionsController,
             PredictController,
             ClusterEventsController,
+            HistoryController,
             IntakesController,
             DeadLettersController,
             HealthController,
@@ -87,6 +93,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = _now) -> Lite
             "answers": Provide(lambda: answers, sync_to_thread=False),
             "lists": Provide(lambda: lists, sync_to_thread=False),
             "events": Provide(lambda: events, sync_to_thread=False),
+            "histories": Provide(lambda: histories, sync_to_thread=False),
             "intakes": Provide(lambda: intakes, sync_to_thread=False),
             "letters": Provide(lambda: letters, sync_to_thread=False),
             "versions": Provide(lambda: versions, sync_to_thread=False),
@@ -104,6 +111,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = _now) -> Lite
     )
     if settings.api_closed:
         document_scopes(app)
+    app.asgi_handler = RecordPaths(app.asgi_handler)
     app.asgi_handler = Delivery(app.asgi_handler)
     app.asgi_handler = Gate(app.asgi_handler, settings)
     app.asgi_handler = Observing(app.asgi_handler)  # outermost: it sees every answer

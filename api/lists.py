@@ -173,7 +173,8 @@ def _chosen(request: Request[Any, Any, Any], format_: Format | None) -> Format:
 
 
 def _next_link(request: Request[Any, Any, Any], parameters: Filters) -> str:
-    return f'<{request.url.with_replacements(query=_query(parameters))}>; rel="next"'
+    url = request.url.with_replacements(path=asked_path(request), query=_query(parameters))
+    return f'<{url}>; rel="next"'
 
 
 def _query(parameters: Filters) -> str:

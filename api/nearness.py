@@ -25,6 +25,10 @@ class Nearness(NamedTuple):
     margin: float | None
 
 
+NOWHERE = Nearness(0, None, None, None, None)
+"""Where there is no model to ask any more."""
+
+
 def nearness(model: ClusterModel, records: Sequence[Mapping[str, Value]]) -> list[Nearness]:
     """Of each record; of equally near centres the first counts, as in Spark."""
     if not records:

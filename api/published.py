@@ -18,7 +18,7 @@ from resources.lake import Lake
 from resources.windows import KEY_FORMAT
 
 _SHOWN = (
-    "window", "slot", "digest", "state", "attempts",
+    "window", "slot", "revision", "digest", "state", "attempts",
     "model_version", "model_digest", "results_version", "stats_version",
 )  # fmt: skip
 
@@ -33,6 +33,7 @@ class Answer:
 
     window: str
     slot: int
+    revision: int | None
     digest: str | None
     state: str | None
     attempts: int | None

@@ -17,6 +17,8 @@ from resources.id_index import IdIndex
 from resources.lake import Lake
 
 _ID = pl.col("record_id")
+_LAST = "~"
+"""Behind the key of every window."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +54,29 @@ class Results:
                 break
         return pl.concat(parts)
 
-    def newest_of_id(self, unique_id: str, view: WindowsView, model: str | None) -> Clustered | None:
-        """A record's result in the newest published window (of one model, if given) that has it."""
+    def of_id(
+        self, unique_id: str, view: WindowsView, model: str | None, count: int, before: str = _LAST
+    ) -> list[Clustered]:
+        """A record's results in the newest ``count`` published windows that have it (of one model, if given),
+        newest first; of windows before a key alone."""
         snapshot = self.table.snapshot()
-        newest: Clustered | None = None
+        found: list[Clustered] = []
+
+        def add(results: Iterable[Clustered]) -> None:
+            wanted = (each for each in results if each.window < before and model in (None, each.model))
+            found[:] = sorted([*found, *wanted], key=_window, reverse=True)[:count]
+
         for newest_possible, rows in self._finder.rows(unique_id, snapshot):
-            if newest and newest_possible <= newest.window:
+            if len(found) == count and newest_possible <= found[-1].window:
                 break
-            found = [
-                _clustered(answer, tuple(row))
-                for window, digest, *row in rows
-                if (answer := view.shown(window, digest)) and model in (None, answer.model)
-            ]
-            newest = max([*found, *([newest] if newest else [])], key=_window, default=None)
+            shown = ((view.shown(window, digest), row) for window, digest, *row in rows)
+            add(_clustered(answer, tuple(row)) for answer, row in shown if answer)
         for answer in _replaced(view, snapshot):
-            if newest and answer.window < newest.window:
+            if len(found) == count and answer.window < found[-1].window:
                 break
-            if model in (None, answer.model):
-                newest = self._of_id_in(unique_id, snapshot, answer) or newest
-        return newest
+            if answer.window < before and (result := self._of_id_in(unique_id, snapshot, answer)):
+                add([result])
+        return found
 
     def of_id_in(self, unique_id: str, answer: Answer) -> Clustered | None:
         """A record's result in a window."""

@@ -1,7 +1,6 @@
 """``GET /api/clustering-results``: pages of results, or the result of one record."""
 
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 from litestar import Controller, Request, Response, get
 from litestar.di import NamedDependency
@@ -20,7 +19,8 @@ from api.parameters import (
     ToParameter,
     WindowParameter,
 )
-from api.problems import BadParameterError, asked_path
+from api.problems import BadParameterError
+from api.record_paths import asked_id
 from api.responses import PagesOperation, ValidatedOperation, problems
 from api.schemas import Clustered
 
@@ -59,7 +59,6 @@ class ClusteringResultsController(Controller):
         cursor: CursorParameter = None,
         unique_id: IdParameter = None,
     ) -> Response[list[Clustered]]:
-        _refuse_path_of_slashes(request)
         if unique_id is not None:
             _refuse_paging(cluster=cluster, cursor=cursor, **{"from": first, "to": end})
             return lists.whole(
@@ -82,7 +81,7 @@ class ClusteringResultsController(Controller):
         )
 
     @get(
-        "/{uniqueId:path}",
+        "/{uniqueId:str}",
         summary="The cluster of one record",
         description="The record's result in the newest published window that has its id; `window` and "
         "`model` choose among the windows.",
@@ -102,22 +101,8 @@ class ClusteringResultsController(Controller):
         window: WindowParameter = None,
         model: ModelParameter = None,
     ) -> Response[Clustered]:
-        unique_id = _id_in_path(request)
+        unique_id = asked_id(request)
         return lists.one(request, answers.version, lambda: answers.find(unique_id, model, window))
-
-
-def _id_in_path(request: Request[Any, Any, Any]) -> str:
-    """The id as the client wrote it: the framework's path has lost slashes at its ends and doubled ones."""
-    encoded = asked_path(request).partition("/api/clustering-results/")[2]
-    try:
-        return unquote(encoded, errors="strict")
-    except UnicodeDecodeError:
-        raise BadParameterError("uniqueId", "The id in the path is no percent-encoded UTF-8.") from None
-
-
-def _refuse_path_of_slashes(request: Request[Any, Any, Any]) -> None:
-    if _id_in_path(request):
-        raise BadParameterError("uniqueId", "No path can carry this id: ask with ?uniqueId= instead.")
 
 
 def _refuse_paging(**given: str | int | None) -> None:

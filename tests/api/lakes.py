@@ -69,6 +69,26 @@ class HandMadeLake(Lake):
             "models", window, _frame("models", [_model(head) | changes | head]), head["digest"]
         )
 
+    def refuse(self, number: int, letters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Land dead letters under an intake's number; they count once the ledger names it.
+
+        Args:
+            letters: ``kafka_offset``, ``window``, ``reason`` and what else is given of them.
+
+        Returns:
+            What the ledger counts of them.
+        """
+        head = {"intake": number, "attempt": f"attempt-{number}", "kafka_partition": 0, "detail": "why"}
+        rows = [{"date": NOW.date(), **head, **letter} for letter in letters]
+        self.append("dead_letters", _frame("dead_letters", rows))
+        return [{"window": letter["window"], "reason": letter["reason"], "count": 1} for letter in letters]
+
+    def match(self, window: Window, events: list[dict[str, Any]], previous: Window | None = None) -> None:
+        """Write what became of clusters since the window before."""
+        pair = {"previous": previous.key, "previous_digest": digest(previous, 1)} if previous else {}
+        rows = [{**_head(window, 1), **pair, **event} for event in events]
+        self._replace("cluster_events", window, rows)
+
     def name_clusters(self, window: Window, names: list[str], revision: int = 1) -> None:
         """Give the clusters of a window's answer ids and names."""
         head = _head(window, revision)
@@ -101,6 +121,7 @@ class HandMadeLake(Lake):
             **_head(window, revision),
             **assigned,
             "state": state,
+            "covered": 1,
             "attempts": 0,
             **(versions or {}),
             **more,

@@ -8,12 +8,16 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.api.conftest import Client
-from tests.api.lakes import FIRST, HandMadeLake
+from tests.api.lakes import FIRST, NOW, HandMadeLake
 
 ROUTES = {
     "/api/cluster-stats": {"200", "304", "400", "404", "406", "500", "503"},
     "/api/clustering-results": {"200", "304", "400", "404", "406", "410", "500", "503"},
     "/api/clustering-results/{uniqueId}": {"200", "304", "400", "404", "500", "503"},
+    "/api/clustering-results/{uniqueId}/history": {"200", "304", "400", "404", "406", "410", "500", "503"},
+    "/api/cluster-events": {"200", "304", "400", "404", "406", "410", "500", "503"},
+    "/api/intakes": {"200", "304", "400", "406", "500", "503"},
+    "/api/dead-letters": {"200", "304", "400", "406", "500", "503"},
     "/api/models": {"200", "304", "400", "404", "406", "500", "503"},
     "/api/models/{model}": {"200", "304", "400", "404", "500", "503"},
     "/api/models/{model}/versions": {"200", "304", "400", "406", "410", "500", "503"},
@@ -67,6 +71,7 @@ def test_every_parameter_is_described_and_may_not_be_null(document: dict[str, An
     parameters = [p for _, item in operations(document) for p in item.get("parameters", [])]
     assert {p["name"] for p in parameters} == {
         "model", "window", "cluster", "from", "to", "format", "limit", "cursor", "uniqueId", "state",
+        "reason",
     }  # fmt: skip
     for parameter in parameters:
         assert parameter["description"]
@@ -77,6 +82,9 @@ def test_every_parameter_is_described_and_may_not_be_null(document: dict[str, An
 def test_answers_are_as_documented(lake: HandMadeLake, client: Client, document: dict[str, Any]) -> None:
     lake.publish(FIRST, {"a": 0, "b": 1})
     lake.review(FIRST, structure="yes", psi=0.3)
+    lake.match(FIRST, [{"event": "appeared", "before": [], "after": [0], "overlaps": []}])
+    letter = {"kafka_offset": 7, "window": FIRST.key, "reason": "wrong-type", "value": b"{}"}
+    lake.take(1, NOW, {FIRST: 2}, refused=lake.refuse(1, [letter]))
     urls = {path: path.format(uniqueId="a", window=FIRST.key, model="model_1") for path in ROUTES}
     for path, url in urls.items():
         response = client.get(url)
