@@ -12,11 +12,10 @@ from api.counters import registry_of
 from api.delivery import Delivery
 from api.events import Events
 from api.gate import Gate
-from api.keeper import Keeper
-from api.lake_metrics import LakeMetrics
 from api.history import Histories
 from api.intakes import IntakeList
 from api.keeper import Keeper
+from api.lake_metrics import LakeMetrics
 from api.letters import Letters
 from api.lists import Lists
 from api.observing import Observing
@@ -31,9 +30,9 @@ from api.routes.clustering_results import ClusteringResultsController
 from api.routes.dead_letters import DeadLettersController
 from api.routes.drift import DriftController
 from api.routes.health import HealthController
-from api.routes.metrics import MetricsController
 from api.routes.history import HistoryController
 from api.routes.intakes import IntakesController
+from api.routes.metrics import MetricsController
 from api.routes.model_versions import ModelVersionsController
 from api.routes.models import ModelsController
 from api.routes.predict import PredictController

@@ -163,7 +163,8 @@ def test_what_is_no_json_is_refused(client: Client) -> None:
 
 
 def test_more_than_ten_thousand_records_are_refused(client: Client) -> None:
-    assert len(predicted(client, [{}] * 10_000)) == 10_000
+    long = {**CHEAP, "Customer Remarks": "very good " * 50}
+    assert len(predicted(client, [long] * 10_000)) == 10_000
     assert refused(client, json.dumps([{}] * 10_001), 413)["type"] == "urn:silt:problem:too-many-records"
 
 
