@@ -25,7 +25,6 @@ from api.scopes import PREDICT
 from api.versions import Versions
 
 _BODY_BYTES = 16 * 2**20
-_BODY_BYTES = 2**24
 _RECORD = Reference(ref="#/components/schemas/Record")
 _EXAMPLE = {
     "channel_name": "Inbound",
@@ -73,7 +72,6 @@ class PredictController(Controller):
         operation_class=PredictOperation,
         opt=PREDICT,
         request_max_body_size=_BODY_BYTES,
-        request_max_body_size=_BODY_BYTES,
         sync_to_thread=True,
     )
     def predict(
@@ -97,7 +95,6 @@ class PredictController(Controller):
         responses=problems(400, 404, 409, 413, 415, 422, 500, 503),
         operation_class=PredictOperation,
         opt=PREDICT,
-        request_max_body_size=_BODY_BYTES,
         request_max_body_size=_BODY_BYTES,
         sync_to_thread=True,
     )
