@@ -163,12 +163,13 @@ class _Reply:
         elif message["type"] == "http.response.body":
             body = message["body"]
             for start in range(0, len(body) - _PART_BYTES, _PART_BYTES):
-                await self._pass({**message, "body": body[start : start + _PART_BYTES], "more_body": True})
+                part = body[start : start + _PART_BYTES]
+                await self._pass({"type": "http.response.body", "body": part, "more_body": True})
             message["body"] = body[max(0, len(body) - 1) // _PART_BYTES * _PART_BYTES :]
         await self._pass(message)
 
     async def _pass(self, message: Message) -> None:
-        if not self.deadline.expired():
+        if message.get("more_body") and not self.deadline.expired():
             self.deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
         await self._send(message)
 

@@ -243,7 +243,10 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     """Answer what the framework refuses: an unknown route, a wrong method, a body that is too large."""
     status = error.status_code if error.status_code in _FRAMEWORK else 400 if error.status_code < 500 else 500
     kind, title, detail = _FRAMEWORK[status]
-    return _respond(request, status, detail, kind=kind, title=title, headers=error.headers)
+    headers = dict(error.headers or {})
+    if "GET" in (allowed := headers.get("Allow", "")):
+        headers["Allow"] = ", ".join(sorted({"HEAD", *allowed.split(", ")}))  # which the framework leaves out
+    return _respond(request, status, detail, kind=kind, title=title, headers=headers)
 
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

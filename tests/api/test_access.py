@@ -14,7 +14,9 @@ from api import keyring
 from api.answers import Answers
 from api.app import create_app
 from api.counters import REFUSALS
-from api.keyring import GUESSES
+from api.keyring import GUESSES, KeyRing
+from api.problems import ProblemError
+from api.refusals import TooManyGuessesError, WrongKeyError
 from resources.api_keys import ApiKey, add_key, make_key, revoke_key
 from resources.settings import Settings
 from tests.api.conftest import LOOPBACK, Client, client_of
@@ -162,16 +164,36 @@ def test_ten_thousand_guesses_cost_the_hashes_of_twenty(
         return fits(key, secret)
 
     monkeypatch.setattr(ApiKey, "fits", counted)
-    assert guarded.get(guarded.reader).status_code == 200
-    begun = refusals("too-many-guesses")
-
     guess = guarded.reader[:-4]
-    answers = [guarded.get(f"{guess}{number:04}") for number in range(1_000)]
+    ring = KeyRing(guarded.file)
 
-    assert {answer.status_code for answer in answers} == {401, 429}
-    assert hashes <= 1 + GUESSES + 5  # a guess comes back every three seconds
-    assert refusals("too-many-guesses") - begun >= 970
+    async def guess_all() -> list[type[Exception]]:
+        found: list[type[Exception]] = []
+        for number in range(10_000):
+            try:
+                await ring.holder(f"{guess}{number:04}", "203.0.113.1")
+            except ProblemError as error:
+                found.append(type(error))
+        await ring.holder(guarded.reader, "203.0.113.2")
+        await ring.holder(guarded.reader, "203.0.113.1")
+        return found
+
+    found = asyncio.run(guess_all())
+    assert len(found) == 10_000, "none of them opens"
+    assert set(found) == {WrongKeyError, TooManyGuessesError}
+    assert hashes < 1 + GUESSES + 5, "and a guess comes back every three seconds"
+
+
+def test_client_that_guesses_is_told_to_wait(guarded: Guarded) -> None:
+    assert guarded.get(guarded.reader).status_code == 200
+    before = refusals("too-many-guesses")
+
+    answers = [guarded.get(f"guess {number}") for number in range(GUESSES + 2)]
+
+    assert {answer.status_code for answer in answers[:GUESSES]} == {401}
+    assert kind(answers[-1]) == "too-many-guesses"
     assert int(answers[-1].headers["retry-after"]) in (1, 2, 3)
+    assert refusals("too-many-guesses") > before
     assert guarded.get(guarded.reader).status_code == 200, "who has shown the right key stays"
 
 
