@@ -17,6 +17,8 @@ from resources.settings import Settings, load_settings
 
 _HEAD_BYTES = 65_536
 """Of a request's line and headers."""
+_HEAD_SECONDS = 10.0
+"""For a request's line and headers to arrive, and between two requests of a connection."""
 _CONNECTIONS = 1_024
 """At once; more wait in the system's queue."""
 
@@ -43,7 +45,8 @@ def main() -> int:
         websockets=False,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
-            header_read_timeout=int(settings.api_timeout_seconds * 1000), max_buffer_size=_HEAD_BYTES
+            header_read_timeout=int(min(settings.api_timeout_seconds, _HEAD_SECONDS) * 1000),
+            max_buffer_size=_HEAD_BYTES,
         ),
         backpressure=_CONNECTIONS,
         workers_kill_timeout=settings.api_drain_seconds,

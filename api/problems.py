@@ -244,8 +244,8 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     status = error.status_code if error.status_code in _FRAMEWORK else 400 if error.status_code < 500 else 500
     kind, title, detail = _FRAMEWORK[status]
     headers = dict(error.headers or {})
-    if "GET" in (allowed := headers.get("Allow", "")):
-        headers["Allow"] = ", ".join(sorted({"HEAD", *allowed.split(", ")}))  # which the framework leaves out
+    if "GET" in (allowed := headers.get("allow", "")):
+        headers["allow"] = ", ".join(sorted({"HEAD", *allowed.split(", ")}))  # which the framework leaves out
     return _respond(request, status, detail, kind=kind, title=title, headers=headers)
 
 

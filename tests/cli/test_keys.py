@@ -1,12 +1,13 @@
 """`silt keys`: made and shown once, listed without their secrets, revoked."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from cli import keys
-from resources.api_keys import parse_key, read_keys
+from resources.api_keys import add_key, parse_key, read_keys
 from resources.errors import SettingError
 from resources.settings import variables
 
@@ -70,3 +71,10 @@ def test_each_mistake_is_one_clear_error(file: Path, monkeypatch: pytest.MonkeyP
     assert file.read_text() == "[", "a file that cannot be read is not replaced"
     monkeypatch.setenv("SILT_API_KEYS_FILE", "")
     assert "SILT_API_KEYS_FILE is not set" in wrong("list")
+
+
+def test_keys_made_at_once_are_all_there(file: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        texts = list(pool.map(lambda number: add_key(file, f"key {number}", ["read"]), range(8)))
+    assert {key.id for key in read_keys(file)} == {parts[0] for text in texts if (parts := parse_key(text))}
+    assert sorted(path.name for path in file.parent.iterdir()) == ["keys.yaml", "keys.yaml.lock"]

@@ -97,6 +97,11 @@ def test_an_unknown_variable_in_the_env_file_is_no_less_wrong(tmp_path: Path) ->
         ("SILT_SPARK_MEMORY", "lots"),
         ("SILT_SPARK_REMOTE", "localhost:15002"),
         ("SILT_TOPIC_PARTITIONS", "0"),
+        ("SILT_API_RATE_PER_MINUTE", "-1"),
+        ("SILT_API_TIMEOUT_SECONDS", "0"),
+        ("SILT_API_ALLOWED_HOSTS", "api.example.com:8000"),
+        ("SILT_API_CORS_ORIGINS", "https://app.example.com/"),
+        ("SILT_TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_it(
