@@ -1,6 +1,6 @@
 """The query parameters of all routes: types for OpenAPI, and the refusal of what no route knows."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -115,7 +115,7 @@ def refuse_unknown_parameters(
     Raises:
         BadParameterError: one is not.
     """
-    known = _names(handler)
+    known = _types(handler)
     for name in connection.query_params:
         if name not in known:
             accepts = ", ".join(known) or "none"
@@ -123,12 +123,16 @@ def refuse_unknown_parameters(
             raise BadParameterError(name, detail, accepts=accepts)
         if len(connection.query_params.getall(name)) > 1:
             raise BadParameterError(name, f"{name} is given more than once.")
+        value = connection.query_params[name]
+        if value.lower() == "null" and not known[name]:  # the framework would take it for None
+            raise BadParameterError(name, f"{name} may be left out, but not null.")
 
 
-def _names(handler: BaseRouteHandler) -> list[str]:
+def _types(handler: BaseRouteHandler) -> dict[str, bool]:
+    """A route's query parameters, and whether any text is one's value."""
     parameters = handler.parsed_fn_signature.parameters.values()
-    return [
-        kwarg.name or field.name
+    return {
+        kwarg.name or field.name: str in (field.annotation, *get_args(field.annotation))
         for field in parameters
         if isinstance(kwarg := field.kwarg_definition, QueryParameter)
-    ]
+    }
