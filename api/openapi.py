@@ -11,11 +11,21 @@ from litestar.datastructures import CacheControlHeader
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import Components, OpenAPIType, Schema, Tag
+from litestar.openapi.spec import (
+    Components,
+    Example,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Reference,
+    RequestBody,
+    Schema,
+    Tag,
+)
 from litestar.params import FromPath
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
+from api.predictions import MOST_RECORDS
 from api.schemas import ClusterStats
 from api.scopes import OPEN, SCHEMES
 from resources.contract import Contract, FieldType
@@ -25,6 +35,13 @@ _PAGE_PARTS = {
     "swagger_bundle.js": "text/javascript",
     "swagger_preset.js": "text/javascript",
     "swagger_style.css": "text/css",
+}
+_RECORD_EXAMPLE = {
+    "channel_name": "Inbound",
+    "Sub-category": "Installation/demo",
+    "Product_category": "Electronics",
+    "Item_price": "434",
+    "CSAT Score": 5,
 }
 _CLUSTER_STATS_EXAMPLE = {
     "model": "model_2",
@@ -63,13 +80,25 @@ class ContractNamesPlugin(OpenAPISchemaPlugin):
         return schema
 
 
-def record_schema(contract: Contract) -> Schema:
-    """A record as a client sends it: the contract's fields, none of which must be there."""
-    return Schema(
+def records_body(contract: Contract) -> RequestBody:
+    """Records as a client sends them: the contract's fields, none of which must be there."""
+    record = Schema(
         type=OpenAPIType.OBJECT,
         title="Record",
         description="a record in the contract's terms; what else it holds is passed over",
         properties={name: _field(kind) for name, kind in contract.fields.items()},
+    )
+    several = Schema(type=OpenAPIType.ARRAY, items=record, max_items=MOST_RECORDS)
+    example = {name: _RECORD_EXAMPLE.get(name) for name in contract.features}
+    examples: dict[str, Example | Reference] = {
+        "one": Example(summary="one record", value=example),
+        "several": Example(summary="several records", value=[example, example]),
+    }
+    return RequestBody(
+        {"application/json": OpenAPIMediaType(Schema(one_of=[record, several]), examples=examples)},
+        description=f"a record, or an array of at most {MOST_RECORDS}; as a message of the topic, but id "
+        "and event time may be missing",
+        required=True,
     )
 
 
@@ -130,7 +159,10 @@ def openapi_config(contract: Contract, closed: bool) -> OpenAPIConfig:
             Tag("windows", "what has become of windows"),
             Tag("health", "whether the API runs and can answer"),
         ],
-        components=[Components(schemas={"Record": record_schema(contract)}), *([SCHEMES] if closed else [])],
+        components=[
+            Components(request_bodies={"Records": records_body(contract)}),
+            *([SCHEMES] if closed else []),
+        ],
         openapi_router=Router(path="/schema", route_handlers=[], include_in_schema=False, opt=OPEN),
         render_plugins=[SchemaPage(), JsonRenderPlugin(), YamlRenderPlugin()],
     )

@@ -5,35 +5,17 @@ from typing import Any
 
 from litestar import Controller, Request, Response, post
 from litestar.di import NamedDependency
-from litestar.openapi.spec import (
-    Example,
-    OpenAPIMediaType,
-    OpenAPIType,
-    Operation,
-    Reference,
-    RequestBody,
-    Schema,
-)
+from litestar.openapi.spec import Operation, Reference
 from litestar.params import RawBody
 
 from api.model_schemas import Prediction
 from api.parameters import ModelInPath, WindowInPath
-from api.predictions import MOST_RECORDS
 from api.problems import NotJsonTypeError
 from api.responses import as_json, problems
 from api.scopes import PREDICT
 from api.versions import Versions
 
 _BODY_BYTES = 16 * 2**20
-_RECORD = Reference(ref="#/components/schemas/Record")
-_EXAMPLE = {
-    "channel_name": "Inbound",
-    "Sub-category": "Installation/demo",
-    "Product_category": "Electronics",
-    "Item_price": "434",
-    "connected_handling_time": None,
-    "CSAT Score": 5,
-}
 
 
 @dataclass
@@ -41,17 +23,7 @@ class PredictOperation(Operation):
     """Documents the body, which the contract alone describes."""
 
     def __post_init__(self) -> None:
-        several = Schema(type=OpenAPIType.ARRAY, items=_RECORD, max_items=MOST_RECORDS)
-        examples: dict[str, Example | Reference] = {
-            "one": Example(summary="one record", value=_EXAMPLE),
-            "several": Example(summary="several records", value=[_EXAMPLE]),
-        }
-        self.request_body = RequestBody(
-            {"application/json": OpenAPIMediaType(Schema(one_of=[_RECORD, several]), examples=examples)},
-            description=f"a record, or an array of at most {MOST_RECORDS}; as a message of the topic, but id "
-            "and event time may be missing",
-            required=True,
-        )
+        self.request_body = Reference(ref="#/components/requestBodies/Records")
 
 
 class PredictController(Controller):
