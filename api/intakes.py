@@ -30,7 +30,7 @@ class IntakeList:
             BadParameterError: the window cannot exist.
         """
         intakes = self._ledger.intakes()
-        rows = intakes.of_window(named(self._grid, window)) if window else intakes.rows
+        rows = intakes.of_window(named(self._grid, window)) if window is not None else intakes.rows
         last = int(place.position[0]) - 1 if place.position else place.version
         kept = rows.filter(pl.col("number") <= last).tail(limit + 1).reverse()
         found = [_shown(row) for row in kept.head(limit).iter_rows(named=True)]

@@ -78,7 +78,7 @@ class Letters:
         chosen = (window >= max(first, floor)) & (window < end)
         if not (asked["from"] or asked["to"]):
             chosen = chosen | window.is_null()
-        if asked["window"]:
+        if asked["window"] is not None:
             chosen = chosen & (window == named(self._grid, asked["window"]).key)
         if asked["reason"]:
             chosen = chosen & (pl.col("reason") == asked["reason"])
