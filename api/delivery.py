@@ -1,6 +1,7 @@
 """How bytes go out: HEAD is GET without the body, and what is long is compressed for who takes it."""
 
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +19,7 @@ _IN_A_THREAD = 32 * 1024
 _LEVEL = 4
 _GZIP = 31
 _HEAD = "silt_head"
+_CLOSE = "silt_close"
 
 
 class Delivery:
@@ -40,6 +42,13 @@ class Delivery:
             await self._app(scope, receive, _Coded(send, gzip))
         finally:
             scope["method"] = method
+            if close := scope["state"].pop(_CLOSE, None):
+                await run_sync(close)
+
+
+def close_afterwards(request: Request[Any, Any, Any], close: Callable[[], None]) -> None:
+    """Call something in a thread when the answer is out, or broken off."""
+    request.scope["state"][_CLOSE] = close
 
 
 def is_head(request: Request[Any, Any, Any]) -> bool:

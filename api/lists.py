@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from itertools import chain
 from typing import Any, Literal, Protocol
 from urllib.parse import urlencode
@@ -14,9 +14,10 @@ from litestar.response import Stream
 
 from api import formats
 from api.cursors import Cursors, Filters, Place, Position
-from api.delivery import is_head
+from api.delivery import close_afterwards, is_head
 from api.formats import MEDIA_TYPES, Format, Rows
 from api.parameters import PAGE_ROWS
+from api.parts import Parts
 from api.problems import ACCEPTS, BadParameterError, BusyError, VersionGoneError, WalkExpiredError, asked_path
 from api.validators import Answered, Validators, unchanged
 from resources.lake import Lake
@@ -146,12 +147,13 @@ class Lists:
             return found
         if is_head(request):
             return Stream(iter(()), media_type=MEDIA_TYPES[chosen], headers=headers)
-        parts = self._exported(formats.stream(chosen, kind, _frames(kind, start, read)))
+        parts = Parts(self._exported(formats.stream(chosen, kind, _frames(kind, start, read))))
+        close_afterwards(request, parts.close)
         first = next(parts, b"")  # what cannot be read or must wait is an answer of its own
         return Stream(chain([first], parts), media_type=MEDIA_TYPES[chosen], headers=headers)
 
-    def _exported(self, parts: Iterator[bytes]) -> Iterator[bytes]:
-        """The parts, while there is room for another export. Closed when the client goes away."""
+    def _exported(self, parts: Iterator[bytes]) -> Generator[bytes]:
+        """The parts, while there is room for another export: until they are closed."""
         if not self._exports.acquire(blocking=False):
             raise BusyError(f"{_EXPORTS_AT_ONCE} exports run, and no more may at once: try again later.")
         try:
