@@ -17,11 +17,11 @@ class Origin:
 
     Attributes:
         address: of the client; on IPv6 its network.
-        host: as the client wrote it, the port with it; None if it named none, or several.
+        host: as the client wrote it, the port with it; empty if it named none.
     """
 
     address: str
-    host: str | None
+    host: str
 
 
 class Proxies:
@@ -35,8 +35,7 @@ class Proxies:
         peer = scope["client"][0] if scope["client"] else ""
         if self._networks and _within(peer, self._networks):
             self._believe(scope, peer)
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        host = hosts[0].decode("latin-1") if len(hosts) == 1 else None
+        host = b",".join(value for name, value in scope["headers"] if name == b"host").decode("latin-1")
         return Origin(_site(scope["client"][0] if scope["client"] else ""), host)
 
     def _believe(self, scope: Any, peer: str) -> None:

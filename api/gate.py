@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ _PAGE = (
     b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 )
+_HOST = re.compile(r"(?:([A-Za-z0-9._-]{1,255})|\[([0-9A-Fa-f:.]{2,45})\])(?::[0-9]{1,5})?")
 _PART_BYTES = 2**18
 """Longer bodies go out in parts: each is waited for, and so is noticed that a client does not read."""
 _LOG = logging.getLogger("silt.api")
@@ -114,7 +116,7 @@ class Gate:
         origin = self._proxies.origin(scope)
         headers = dict(scope["headers"])
         reply.headers += self._cors.headers(headers.get(b"origin"))
-        if self._hosts is not None and _name(origin.host) not in self._hosts:
+        if not self._is_ours(origin.host):
             raise UnknownHostError
         check_url(scope)
         if (preflight := self._cors.preflight(scope["method"], headers)) is not None:
@@ -124,6 +126,11 @@ class Gate:
         key = await self._holder(scope, headers, origin)
         self._count(scope, reply, key.id if key else origin.address)
         return False
+
+    def _is_ours(self, host: str) -> bool:
+        if self._hosts is None:
+            return not host or _HOST.fullmatch(host) is not None
+        return _name(host) in self._hosts
 
     async def _holder(self, scope: Any, headers: dict[bytes, bytes], origin: Origin) -> ApiKey | None:
         if self._keys is None or scope["path"] == "/" or scope["path"].startswith(_OPEN):
@@ -189,13 +196,10 @@ def _hosts(settings: Settings) -> set[str] | None:
     return set(given) or {*_LOOPBACK, settings.api_host.lower()}
 
 
-def _name(host: str | None) -> str:
-    """A host without its port."""
-    if host is None:
-        return ""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+def _name(host: str) -> str:
+    """A host without its port; empty if it is none."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def _presented(headers: dict[bytes, bytes]) -> str | None:

@@ -121,14 +121,19 @@ class Lists:
             if position is None:
                 return body, {}
             token = self._cursors.encode(route, filters, Place(start.version, position))
-            return body, {"Link": _next_link(request, {**asked, "cursor": token})}
+            return body, {"Link": _query({**asked, "cursor": token})}
 
         try:
             if limit == "all":
                 return self._export(request, chosen, kind, start, read, now())
-            return self._validators.answer(
+            answer = self._validators.answer(
                 request, MEDIA_TYPES[chosen], lambda: (start.version, now()), lambda: page(limit)
             )
+            if following := answer.headers.get(
+                "Link"
+            ):  # kept as its query: each client has its own name for us
+                answer.headers["Link"] = _next_link(request, following)
+            return answer
         except VersionGoneError as error:
             _LOG.info("A walk expired: %s", error)
             raise WalkExpiredError(f"{route}?{_query(asked)}") from None
@@ -174,8 +179,8 @@ def _chosen(request: Request[Any, Any, Any], format_: Format | None) -> Format:
     return format_ or formats.negotiated(request.headers.get("accept", "*/*"))
 
 
-def _next_link(request: Request[Any, Any, Any], parameters: Filters) -> str:
-    url = request.url.with_replacements(path=asked_path(request), query=_query(parameters))
+def _next_link(request: Request[Any, Any, Any], query: str) -> str:
+    url = request.url.with_replacements(path=asked_path(request), query=query)
     return f'<{url}>; rel="next"'
 
 

@@ -17,6 +17,8 @@ from resources.lake import Lake
 Answered = tuple[bytes, dict[str, str]]
 """A body, and the headers that belong to it."""
 _KEPT_BYTES = 16 * 1024 * 1024
+_ENTRY_BYTES = 1024
+"""What a kept body takes beside its own bytes, about."""
 _TRIES = 3
 
 
@@ -108,6 +110,6 @@ class _Kept:
             if tag in self._answers or len(answered[0]) > _KEPT_BYTES // 16:
                 return
             self._answers[tag] = answered
-            self._bytes += len(answered[0])
+            self._bytes += _ENTRY_BYTES + len(answered[0])
             while self._bytes > _KEPT_BYTES:
-                self._bytes -= len(self._answers.popitem(last=False)[1][0])
+                self._bytes -= _ENTRY_BYTES + len(self._answers.popitem(last=False)[1][0])

@@ -251,13 +251,27 @@ def test_clients_behind_a_trusted_proxy_are_told_apart(tmp_path: Path) -> None:
     assert ask("10.1.1.1", "2001:db8::2") == 429, "a network of IPv6 is one client"
 
 
-def test_page_links_are_as_the_client_sees_the_api(tmp_path: Path) -> None:
+def test_page_links_are_as_each_client_sees_the_api(tmp_path: Path) -> None:
     HandMadeLake(tmp_path / "lake").publish(FIRST, {"a": 0, "b": 1})
-    settings = Settings(home=tmp_path, trusted_proxies="127.0.0.1", api_allowed_hosts="api.example.com")
-    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "api.example.com"}
+    app = create_app(Settings(home=tmp_path, trusted_proxies="10.0.0.1", api_allowed_hosts="*"))
     path = "/api/clustering-results?limit=1"
-    response = from_peer(create_app(settings), "127.0.0.1", path, headers)
-    assert response.links["next"]["url"].startswith("https://api.example.com/api/clustering-results?")
+
+    def link(peer: str, headers: dict[str, str]) -> str:
+        return str(from_peer(app, peer, path, headers).links["next"]["url"]).partition("?")[0]
+
+    proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "api.example.com"}
+    assert link("10.0.0.1", proxied) == "https://api.example.com/api/clustering-results"
+    assert link("10.0.0.2", proxied) == f"{LOOPBACK}/api/clustering-results", "no proxy of ours"
+    assert link("10.0.0.2", {"Host": "other:8000"}) == "http://other:8000/api/clustering-results"
+
+
+@pytest.mark.parametrize(
+    "host", ["[", "a b", "a:b:c", "user@host", "x:port", "a/../b", "a,b", "\u00e9", "%00"]
+)
+def test_host_that_can_be_none_is_refused_where_any_is_answered(tmp_path: Path, host: str) -> None:
+    with client_of(Settings(home=tmp_path, api_allowed_hosts="*")) as client:
+        response = client.get("/health/live", headers=[(b"Host", host.encode())])
+    assert (response.status_code, kind(response)) == (421, "unknown-host")
 
 
 @pytest.mark.parametrize(
