@@ -87,7 +87,10 @@ class DeadLetter(msgspec.Struct, rename="camel"):
         Meta(description="of the message's own timestamp; null: it has none", examples=["2026-11-24T0505Z"]),
     ]
     reason: _Reason
-    detail: Annotated[str, Meta(examples=["'Item_price' is 'abc', which is no number"])]
+    detail: Annotated[
+        str | None,
+        Meta(description="null: it was erased", examples=["'Item_price' is 'abc', which is no number"]),
+    ]
     timestamp: Annotated[
         datetime | None, Meta(description="the message's own", examples=["2026-11-24T05:07:31Z"])
     ]

@@ -38,6 +38,10 @@ class Letters:
         """The number of the last intake: what was dead then is told by those up to it."""
         return self._ledger.intakes().last
 
+    def state(self) -> int:
+        """Changes with anything that is shown beside that: an erasure takes what a letter said."""
+        return self._lake.table("dead_letters").version()
+
     def page(
         self, asked: Mapping[str, Any], place: Place, limit: int
     ) -> tuple[list[DeadLetter], Position | None]:

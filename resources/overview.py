@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import polars as pl
+
 from resources.due import Due, last_intakes
 from resources.intakes import Intakes
 from resources.lake import Lake
-from resources.windows import Grid
+from resources.windows import KEY_FORMAT, Grid, Window
 
 STATES = ("open", "due", "failed", "published", "too-few", "empty")
 
@@ -33,20 +35,26 @@ def window_states(
     known = last_intakes(intakes, grid, floor, now)
     first = max(grid.home(floor), grid.window(min([*known, *due_keys, *rows, open_window.key])))
     read_to = intakes.reach(now)
-    states = {}
-    for window in grid.between(first, open_window):
-        key = window.key
+    reached = grid.newest_closed(read_to).key if read_to else ""
+    now_open, states = open_window.key, {}
+    for key in _keys(first, open_window):
         row = rows.get(key, {})
-        if window == open_window:
+        if key == now_open:
             state = "open"
         elif key in due_keys:
             state = "failed" if row.get("error") else "due"
         elif row.get("state"):
             state = row["state"]
         else:
-            state = "empty" if read_to and read_to >= grid.close(window) else "due"
+            state = "empty" if key <= reached else "due"
         states[key] = state
     return states
+
+
+def _keys(first: Window, last: Window) -> list[str]:
+    """The keys of all windows from one to another, both included: a month of them in milliseconds."""
+    starts = pl.datetime_range(first.start, last.start, f"{first.minutes}m", eager=True, time_zone="UTC")
+    return starts.dt.strftime(KEY_FORMAT).to_list()
 
 
 def window_rows(lake: Lake) -> dict[str, dict[str, Any]]:

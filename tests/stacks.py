@@ -130,6 +130,10 @@ class Stack:
         """A JSON answer of the API."""
         return self._client.get(path).raise_for_status().json()
 
+    def post(self, path: str, body: Any) -> Any:
+        """The JSON answer of the API to a body."""
+        return self._client.post(path, json=body).raise_for_status().json()
+
     def walk(self, path: str) -> list[Any]:
         """All pages of a list, by following its links."""
         rows: list[Any] = []

@@ -61,4 +61,5 @@ class DeadLettersController(Controller):
             cursor=cursor,
             version=letters.version,
             read=lambda place, count: letters.page(asked, place, count),
+            now=letters.state,
         )

@@ -67,6 +67,7 @@ def check_cycle(stack: Stack, cycle: list[Window], seed: Path) -> None:
         ids |= set(records["Unique id"])
         check_model(stack, window)
         check_statistics(stack, window, records)
+        check_predictions(stack, window, records)
     assert len(ids) == 570
     check_ids(stack, cycle[2], ids)  # the third batch holds the ids of all
 
@@ -98,6 +99,21 @@ def check_statistics(stack: Stack, window: Window, records: pl.DataFrame) -> Non
     for cluster in answer:
         assert cluster["avgCSAT"] == pytest.approx(expected[cluster["cluster"]]["CSAT Score"])
         assert cluster["avgPrice"] == pytest.approx(expected[cluster["cluster"]]["Item_price"])
+
+
+def check_predictions(stack: Stack, window: Window, records: pl.DataFrame) -> None:
+    """What the API predicts for the records of a window is what Spark assigned there, to the last bit."""
+    model = f"/api/models/model_{window.slot}/versions/{window.key}"
+    predicted = stack.post(f"{model}/predict", records.to_dicts())
+    rows = stack.lake.read_window("clustering_results", window).collect()
+    stored = dict(zip(rows["record_id"], rows.select("cluster", "distance").iter_rows(), strict=True))
+    assert {row["uniqueId"]: (row["cluster"], row["distance"]) for row in predicted} == stored
+    history = stack.get(f"/api/clustering-results/{quote(rows['record_id'][0], safe='')}/history")
+    (past,) = (row for row in history if row["window"] == window.key)
+    (same,) = (row for row in predicted if row["uniqueId"] == rows["record_id"][0])
+    assert {name: past[name] for name in ("secondCluster", "secondDistance", "margin")} == {
+        name: same[name] for name in ("secondCluster", "secondDistance", "margin")
+    }
 
 
 def check_ids(stack: Stack, window: Window, ids: set[str]) -> None:

@@ -20,6 +20,7 @@ def test_an_empty_topic_is_taken_in_and_reached(feed: Feed) -> None:
     assert intake.caught_up
     assert before <= intake.taken_at <= datetime.now(UTC)
     assert [(span.start, span.end, span.missing) for span in intake.spans.values()] == [(0, 0, 0)]
+    assert [(span.topic_end, span.lag) for span in intake.spans.values()] == [(0, 0)]
     assert feed.rows("records", "dead_letters") == 0
 
 
@@ -111,6 +112,8 @@ def test_only_the_last_chunk_is_caught_up(make_feed: MakeFeed, monkeypatch: pyte
     taken = feed.taker().take_to(datetime.now(UTC))
     assert len(taken) >= 3
     assert [intake.caught_up for intake in taken] == [False] * (len(taken) - 1) + [True]
+    lags = [sum(12_000 - span.end for span in intake.spans.values()) for intake in taken]
+    assert [sum(span.lag or 0 for span in intake.spans.values()) for intake in taken] == lags
     check_tiling(taken)
     check_accounting(feed)
 
