@@ -11,18 +11,16 @@ from polars.exceptions import PolarsError
 
 from api import schemas
 from api.cursors import Place, Position
+from api.keys import bounds, named
 from api.problems import BadParameterError, NotThereError, UnavailableError, VersionGoneError
 from api.published import Answer, WindowsTable, WindowsView
 from api.results import After, Results
 from api.snapshots import AnswerTable, only
-from resources.errors import WindowError
 from resources.id_index import IdIndex
 from resources.lake import Lake
 from resources.windows import Grid
 
 _REMEMBERED = 64
-_LAST = "~"
-"""Behind the key of every window."""
 _SOURCES = (
     "windows", "clustering_results", "cluster_stats", "models", "cluster_ids", "drift", "model_reviews",
 )  # fmt: skip
@@ -197,12 +195,7 @@ class Answers:
 
     def walked(self, view: WindowsView, chosen: Chosen, after: After | None) -> Iterator[Answer]:
         """The chosen windows, newest first, from that of a record on; raises as :meth:`page` does."""
-        for parameter, window in (("from", chosen.first), ("to", chosen.end)):
-            if window is not None:
-                self._slot(window, parameter)
-        first, end = chosen.first or "", chosen.end or _LAST
-        if first > end:
-            raise BadParameterError("from", f"from={first} lies behind to={end}.")
+        first, end = bounds(self._grid, chosen.first, chosen.end)
         answers = view.published
         if chosen.window is not None:
             answers = self._named(view, chosen.window, chosen.model)
@@ -216,7 +209,7 @@ class Answers:
 
     def _named(self, view: WindowsView, window: str, model: str | None) -> list[Answer]:
         """The answer of a window asked for by name; none if it was empty or had too few records."""
-        own = schemas.MODELS[self._slot(window, "window") - 1]
+        own = schemas.MODELS[named(self._grid, window).slot - 1]
         if model not in (None, own):
             raise BadParameterError("window", f"{model} has no window {window}: that one trains {own}.")
         answer = view.answers.get(window)
@@ -224,12 +217,6 @@ class Answers:
             failed = f"; runs that failed: {answer.attempts}" if answer and answer.attempts else ""
             raise NotThereError(f"The window {window} has no published answer{failed}.")
         return [answer] if answer.published else []
-
-    def _slot(self, window: str, parameter: str) -> int:
-        try:
-            return self._grid.window(window).slot
-        except WindowError as error:
-            raise BadParameterError(parameter, f"{error}.") from None
 
     def _read_stats(self, answer: Answer) -> list[dict[str, Any]]:
         rows = (

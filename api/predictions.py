@@ -9,7 +9,7 @@ from msgspec import Raw
 from api.bulk import NO_IDENTITY
 from api.model_schemas import Prediction
 from api.nearness import nearness
-from api.problems import InvalidRecordError, NotJsonError, TooManyRecordsError
+from api.record_problems import InvalidRecordError, NotJsonError, TooManyRecordsError
 from resources.cluster_model import ClusterModel, Feature
 from resources.contract import BadRecordError, Contract, Record
 

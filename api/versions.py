@@ -9,8 +9,9 @@ from api.cursors import Place, Position
 from api.keys import bounds, named
 from api.model_schemas import Candidate, Prediction, Version, VersionCluster, VersionFeature
 from api.predictions import decoded, predictions
-from api.problems import BadParameterError, CannotAssignError, NotThereError
+from api.problems import BadParameterError, NotThereError
 from api.published import Answer
+from api.record_problems import CannotAssignError
 from api.schemas import MODELS
 from api.snapshots import AnswerTable
 from resources import versions
@@ -64,7 +65,8 @@ class Versions:
         published = self._answers.view(place.version).published
         mine = [a for a in published if a.model == model and least <= a.window < most]
         shown = mine[:limit]
-        rows = {row["window"]: row for row in rows_of(self._models, shown).sort("revision").to_dicts()}
+        trained = rows_of(self._models, shown).filter(state="trained").sort("revision")
+        rows = {row["window"]: row for row in trained.iter_rows(named=True)}
         found = [_shown(self._of_row(rows[a.window])) for a in shown if a.window in rows]
         return found, [shown[-1].window] if len(mine) > limit else None
 

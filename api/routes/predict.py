@@ -10,7 +10,7 @@ from litestar.params import RawBody
 
 from api.model_schemas import Prediction
 from api.parameters import ModelInPath, WindowInPath
-from api.problems import NotJsonTypeError
+from api.record_problems import NotJsonTypeError
 from api.responses import as_json, problems
 from api.scopes import PREDICT
 from api.versions import Versions

@@ -15,12 +15,15 @@ URL = "/api/models/model_1/versions"
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Five windows of model_1, one of model_2, and one with too few records."""
+    """Five windows of model_1, one of model_2 and one whose own model has too few records, and such a one
+    of model_3."""
     home = tmp_path_factory.mktemp("home")
     lake = HandMadeLake(home / "lake")
     for window in [*LATER, FIRST.step(1)]:
         lake.publish(window, {"a": 0, "b": 1})
     lake.publish(LATER[1], {"a": 0}, revision=2)
+    lake.publish(FIRST.step(4), {"a": 0})  # by a pinned model
+    lake.replace_answer_model(FIRST.step(4), {"state": "too-few", "centres": None, "sizes": None})
     lake.replace_answer_model(FIRST.step(2), {"state": "too-few"})
     lake.write_row(FIRST.step(2), "too-few")
     with client_of(Settings(home=Path(home))) as client:
@@ -59,6 +62,8 @@ def test_versions_are_chosen_by_their_windows(client: Client) -> None:
     found = client.get(f"{URL}?from={LATER[1].key}&to={LATER[3].key}").json()
     assert [row["window"] for row in found] == [LATER[2].key, LATER[1].key]
     assert client.get("/api/models/model_3/versions").json() == []
+    only = client.get("/api/models/model_2/versions").json()
+    assert [row["window"] for row in only] == [FIRST.step(1).key]
     assert "Item_price" in client.get(f"{URL}?format=csv").text
 
 
