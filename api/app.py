@@ -18,6 +18,7 @@ from api.keeper import Keeper
 from api.lake_metrics import LakeMetrics
 from api.letters import Letters
 from api.lists import Lists
+from api.memory import Memory
 from api.observing import Observing
 from api.openapi import ContractNamesPlugin, openapi_config
 from api.overview import Overview
@@ -112,6 +113,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = _now) -> Lite
         document_scopes(app)
     app.asgi_handler = RecordPaths(app.asgi_handler)
     app.asgi_handler = Delivery(app.asgi_handler)
+    app.asgi_handler = Memory(app.asgi_handler, lake)
     app.asgi_handler = Gate(app.asgi_handler, settings)
     app.asgi_handler = Observing(app.asgi_handler)  # outermost: it sees every answer
     return app

@@ -6,9 +6,10 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -66,7 +67,7 @@ class Lake:
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
         self._handles: dict[str, DeltaTable] = {}
-        self._logs: dict[str, str] = {}
+        self._versions: dict[str, int] = {}
         self._settled: dict[str, int] = {}
         self._lock = threading.RLock()
 
@@ -152,10 +153,12 @@ class Lake:
             if version is not None:
                 return DeltaTable(self._uri(name), version=version)
             with self._lock:
-                if name not in self._handles:
+                known = self._versions.get(name, -1)
+                if name not in self._handles or (self._root and not self._has(name, known)):
                     self._handles[name] = DeltaTable(self._uri(name))
-                elif not self.is_at(name, self._handles[name].version()):
+                elif not self._is_at(name, known):
                     self._handles[name].update_incremental()
+                self._versions[name] = self._handles[name].version()
                 return self._handles[name]
         except TableNotFoundError:
             raise self._lacks(name) from None
@@ -175,17 +178,18 @@ class Lake:
             f"The lake {self.uri} has no table {name}: `silt up` creates it; or correct SILT_LAKE_URI."
         )
 
-    def is_at(self, name: str, version: int) -> bool:
-        """Whether a table in a local folder is at a version still: its log says so in microseconds.
+    def versions_at_hand(self, names: Iterable[str]) -> tuple[int, ...] | None:
+        """The tables' versions, if all are open at their newest; in microseconds, and only in a folder."""
+        versions = tuple(self._versions.get(name, -1) for name in names)
+        return versions if all(map(self._is_at, names, versions)) else None
 
-        False in an object store, and where the log no longer has that version: then it has to be opened.
-        """
-        log = self._logs.get(name)
-        if log is None:
-            folder = self.folder(name)
-            log = self._logs[name] = f"{folder}/_delta_log/" if folder else ""
-        exists = os.path.exists
-        return exists(f"{log}{version:020}.json") and not exists(f"{log}{version + 1:020}.json")
+    def _is_at(self, name: str, version: int) -> bool:
+        """Whether a table is at a version still, as the names in its log tell; False in an object store."""
+        return self._has(name, version) and not self._has(name, version + 1)
+
+    def _has(self, name: str, version: int) -> bool:
+        """Whether the log in a local folder has a version: neither it nor the lake was deleted meanwhile."""
+        return os.path.exists(f"{self._root}/{name}/_delta_log/{version:020}.json")  # noqa: PTH110  (quick)
 
     def last_with(self, name: str, window: str, version: int) -> int:
         """The last version, from ``version`` on, before the rows of a window (a key) were replaced."""
@@ -355,10 +359,14 @@ class Lake:
 
     def folder(self, name: str) -> Path | None:
         """A table's folder; None in an object store."""
+        return self._root / name if self._root else None
+
+    @cached_property
+    def _root(self) -> Path | None:
         url = urlsplit(self.uri)
         if url.scheme not in ("", "file"):
             return None
-        return Path(unquote(url.path) if url.scheme else self.uri) / name
+        return Path(unquote(url.path) if url.scheme else self.uri)
 
     def _uri(self, name: str) -> str:
         return f"{self.uri}/{name}"
