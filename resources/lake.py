@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -47,6 +47,7 @@ _READ_BY_VERSION = {  # upkeep alone shortens their logs: a row of `windows` may
 VERSIONS = {"clustering_results": "results_version", "cluster_stats": "stats_version"}
 """The tables that are read at the version which a row of ``windows`` names, and in which column."""
 _COMMIT_TRIES = 20
+_LOOKED_SECONDS = 0.002
 _LOG = logging.getLogger("silt.lake")
 
 
@@ -68,6 +69,7 @@ class Lake:
         self.uri = uri.rstrip("/")
         self._handles: dict[str, DeltaTable] = {}
         self._versions: dict[str, int] = {}
+        self._looked: dict[tuple[str, ...], tuple[tuple[int, ...], float]] = {}
         self._settled: dict[str, int] = {}
         self._lock = threading.RLock()
 
@@ -178,10 +180,19 @@ class Lake:
             f"The lake {self.uri} has no table {name}: `silt up` creates it; or correct SILT_LAKE_URI."
         )
 
-    def versions_at_hand(self, names: Iterable[str]) -> tuple[int, ...] | None:
-        """The tables' versions, if all are open at their newest; in microseconds, and only in a folder."""
+    def versions_at_hand(self, names: tuple[str, ...]) -> tuple[int, ...] | None:
+        """The tables' versions, if all are open at their newest as of 2 ms ago at most; only in a folder.
+
+        It takes microseconds. To look at the log each time would be as quick, but lets other threads run.
+        """
         versions = tuple(self._versions.get(name, -1) for name in names)
-        return versions if all(map(self._is_at, names, versions)) else None
+        now, looked = time.monotonic(), self._looked.get(names)
+        if looked and looked[0] == versions and now < looked[1]:
+            return versions
+        if not all(map(self._is_at, names, versions)):
+            return None
+        self._looked[names] = versions, now + _LOOKED_SECONDS
+        return versions
 
     def _is_at(self, name: str, version: int) -> bool:
         """Whether a table is at a version still, as the names in its log tell; False in an object store."""
