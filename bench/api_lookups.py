@@ -58,13 +58,10 @@ def measure(home: Path) -> bool:
             "present ids": _look_ups(server, present[1:], 200),
             "absent ids": _look_ups(server, absent, 404),
         }
-    click.echo(
-        "\n| look-ups over HTTP | median, ms | p99, ms | server's CPU, ms |\n| --- | ---: | ---: | ---: |"
-    )
+    click.echo("\n| over HTTP | median, ms | p99, ms | server's CPU, ms |\n| --- | ---: | ---: | ---: |")
     for what, (seconds, cpu) in rows.items():
-        click.echo(
-            f"| {what} | {1e3 * median(seconds):.2f} | {1e3 * _p99(seconds):.2f} | {1e3 * cpu / len(seconds):.2f} |"
-        )
+        figures = (median(seconds), _p99(seconds), cpu / len(seconds))
+        click.echo(f"| {what} | {' | '.join(f'{1e3 * figure:.2f}' for figure in figures)} |")
     _scans(files, present[:_SCANS])
     return all(
         [
