@@ -1,5 +1,6 @@
 """The outermost layer of the API: it names every request, times and counts it, and logs a line of it."""
 
+import itertools
 import logging
 import re
 import secrets
@@ -20,6 +21,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"
 _UNMATCHED = "unmatched"
 _GONE = 499
 """In place of a status: the client had gone before the answer began. nginx counts it so."""
+_PROCESS = secrets.token_hex(8)
+_NUMBERS = itertools.count()
 _LOG = logging.getLogger("silt.access")
 
 
@@ -36,6 +39,8 @@ class Observing:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
+            for handler in _LOG.handlers:  # the process may end right now
+                handler.flush()
             return
         answer = _Answer(send)
         token = REQUEST_ID.set(answer.request_id_of(scope))
@@ -67,7 +72,7 @@ class _Answer:
     def request_id_of(self, scope: HTTPScope) -> str:
         """The client's own id for the request if it is a sane one, otherwise a new one."""
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        self._request_id = given if _SANE.fullmatch(given) else secrets.token_hex(16).encode()
+        self._request_id = given if _SANE.fullmatch(given) else f"{_PROCESS}{next(_NUMBERS):016x}".encode()
         return self._request_id.decode()
 
     async def send(self, message: Message) -> None:

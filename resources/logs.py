@@ -3,13 +3,19 @@
 import json
 import logging
 import sys
+import threading
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
+
+import msgspec
 
 LogFormat = Literal["auto", "json", "text"]
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The request that is being answered: every line that is logged meanwhile carries it."""
+
+_PATIENCE_SECONDS = 0.05
+_MANY_BYTES = 256 * 1024
 
 
 class JsonFormatter(logging.Formatter):
@@ -28,7 +34,10 @@ class JsonFormatter(logging.Formatter):
         entry |= getattr(record, "fields", {})
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str)
+        try:
+            return msgspec.json.encode(entry).decode("ascii")
+        except (UnicodeError, TypeError):
+            return json.dumps(entry, default=str)
 
 
 class TextFormatter(logging.Formatter):
@@ -42,6 +51,37 @@ class TextFormatter(logging.Formatter):
         return super().formatMessage(record) + (f" [{request_id}]" if request_id else "")
 
 
+class PatientHandler(logging.StreamHandler[TextIO]):
+    """Writes to standard error what less than a warning says, together with what follows within 50 ms.
+
+    A line for every request is many lines: to write each by itself takes longer than to answer from memory,
+    as other threads run meanwhile.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            open(sys.stderr.fileno(), "w", _MANY_BYTES, sys.stderr.encoding, closefd=False)  # noqa: SIM115
+        )
+        self._timer: threading.Timer | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.stream.write(f"{self.format(record)}\n")
+        except Exception:
+            self.handleError(record)
+        if record.levelno >= logging.WARNING:
+            self.flush()
+        elif self._timer is None or not self._timer.is_alive():  # it does not live on in a fork
+            self._timer = threading.Timer(_PATIENCE_SECONDS, self.flush)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def flush(self) -> None:
+        with self.lock or threading.Lock():
+            self._timer = None
+            super().flush()
+
+
 def log_config(form: LogFormat) -> dict[str, Any]:
     """A configuration for ``logging.config.dictConfig``: all loggers, granian's too, write to standard error.
 
@@ -52,7 +92,13 @@ def log_config(form: LogFormat) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": TextFormatter if text else JsonFormatter}},
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "loggers": {"_granian": {"handlers": ["console"], "propagate": False}},
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": "line"},
+            "patient": {"()": PatientHandler, "formatter": "line"},
+        },
+        "loggers": {
+            "_granian": {"handlers": ["console"], "propagate": False},
+            "silt.access": {"handlers": ["patient"], "propagate": False},
+        },
         "root": {"handlers": ["console"], "level": "INFO"},
     }
