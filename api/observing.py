@@ -24,6 +24,7 @@ _GONE = 499
 _PROCESS = secrets.token_hex(8)
 _NUMBERS = itertools.count()
 _LOG = logging.getLogger("silt.access")
+_LINE = logging.LogRecord(_LOG.name, logging.INFO, __file__, 0, "%s %s %d %.1f ms", None, None).__dict__
 
 
 class Observing:
@@ -105,4 +106,13 @@ def _tell(scope: HTTPScope, answer: _Answer, seconds: float) -> None:
         "whole": answer.whole,
         "client": (scope.get("client") or ("",))[0],
     }
-    _LOG.info("%s %s %d %.1f ms", method, route, answer.status, seconds * 1000, extra={"fields": fields})
+    if _LOG.isEnabledFor(logging.INFO):
+        _LOG.handle(_record((method, route, answer.status, seconds * 1000), fields))
+
+
+def _record(args: tuple[Any, ...], fields: dict[str, Any]) -> logging.LogRecord:
+    """A line of the log as ``_LOG.info`` makes it, but quicker: it does not look up its place in the code."""
+    now = time.time()
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    record.__dict__ = {**_LINE, "created": now, "msecs": now % 1 * 1000, "args": args, "fields": fields}
+    return record

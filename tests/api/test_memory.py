@@ -1,6 +1,7 @@
 """Answers from memory: never of an older lake, and for nobody but whom they are for."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -63,6 +64,7 @@ def test_lake_that_is_gone_is_a_503_also_for_what_was_in_memory(lake: HandMadeLa
     log = lake.folder("windows")
     assert log
     log.rename(log.with_name("gone"))
+    time.sleep(0.005)  # the log is looked at every 2 ms
     assert client.get("/api/clustering-results/a").status_code == 503
 
 
