@@ -117,7 +117,7 @@ def _question(scope: Any) -> Hashable:
     if any(name in _CONDITIONAL for name, _ in scope["headers"]):
         return None
     key = scope["state"].get(KEY)
-    return scope["raw_path"], scope["query_string"], scope["scheme"], chosen, key and key.scopes
+    return scope["raw_path"], scope["query_string"], scope["scheme"], chosen, key and tuple(key.scopes)
 
 
 def _size(kept: _Kept) -> int:

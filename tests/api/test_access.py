@@ -122,6 +122,13 @@ def test_key_without_the_scope_is_forbidden(shared: Guarded) -> None:
     assert 'scope="read"' in response.headers["www-authenticate"]
 
 
+def test_answer_in_memory_is_for_keys_with_its_scope_alone(shared: Guarded) -> None:
+    for _ in range(3):
+        assert shared.get(shared.reader).status_code == 200
+        assert shared.get(shared.predictor).status_code == 403
+        assert shared.get(None).status_code == 401
+
+
 def test_schema_says_which_scope_each_route_needs(shared: Guarded, client: Client) -> None:
     document = shared.client.get("/schema/openapi.json").json()
     assert document["paths"][STATS]["get"]["security"] == [{"bearer": ["read"]}, {"apiKey": ["read"]}]
