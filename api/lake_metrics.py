@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import get_args
@@ -31,6 +32,8 @@ _KEPT = {
     "missing": "Offsets of kept windows that the broker's retention took unread.",
     "dead_letters": "Messages of kept windows that break the contract and were not replayed.",
 }
+_PATIENCE = 5.0
+"""Seconds. Prometheus waits for ten."""
 _LOG = logging.getLogger("silt.api")
 _Samples = Iterable[tuple[tuple[str, ...], float]]
 
@@ -51,19 +54,30 @@ class LakeMetrics:
         self._clock = clock
         self._landed = _Landed()
         self._lock = threading.Lock()
+        self._reader = threading.Thread()
+        self._found: list[Metric] = []
         self._of_windows = lru_cache(1)(_of_windows)
         self._moments = lru_cache(1)(_moments)
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics of the lake."""
+        """All metrics of the lake; none if reading them takes longer than Prometheus waits."""
         with self._lock:
-            try:
-                found = list(self._all(self._clock()))
-            except UNREADABLE as error:
-                _LOG.error("The lake cannot be read for /metrics: %s", error)
-                found = []
+            if not self._reader.is_alive():  # a store that is away may hold up one thread, not one a scrape
+                self._reader = threading.Thread(
+                    target=copy_context().run, args=(self._read,), name="metrics", daemon=True
+                )
+                self._reader.start()
+            self._reader.join(_PATIENCE)
+            found = [] if self._reader.is_alive() else self._found
         yield _one("silt_lake_up", "Whether the lake can be read: 1 or 0.", bool(found))
         yield from found
+
+    def _read(self) -> None:
+        self._found = []
+        try:
+            self._found = list(self._all(self._clock()))
+        except UNREADABLE as error:
+            _LOG.error("The lake cannot be read for /metrics: %s", error)
 
     def _all(self, now: datetime) -> Iterator[Metric]:
         self._lake.require(*_TABLES)

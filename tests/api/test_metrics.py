@@ -1,6 +1,7 @@
 """``GET /metrics`` says what the lake says, and what there is when the lake is away."""
 
 import shutil
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from api import lake_metrics
+from resources.lake import Lake
 from resources.settings import Settings
 from tests.api.conftest import Client, client_of
 from tests.api.lakes import GRID, HandMadeLake
@@ -122,6 +125,23 @@ def test_lake_that_is_away_leaves_the_metrics_of_the_process(tmp_path: Path) -> 
         assert scrape(client)[("silt_lake_up",)] == 1
         shutil.rmtree(tmp_path / "lake" / "windows")
         assert scrape(client)[("silt_lake_up",)] == 0
+
+
+def test_lake_that_does_not_answer_is_away_until_it_does(
+    lake: HandMadeLake, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(lake_metrics, "_PATIENCE", 0.1)
+    monkeypatch.setattr(Lake, "require", lambda *_: answers.wait(20))
+    try:
+        for _ in range(3):
+            assert scrape(client)[("silt_lake_up",)] == 0
+        assert [thread.name for thread in threading.enumerate()].count("metrics") == 1
+    finally:
+        answers.set()
+    monkeypatch.setattr(lake_metrics, "_PATIENCE", 20)
+    scrape(client)
+    assert scrape(client)[("silt_windows", "published")] == 2
 
 
 def test_client_that_wants_open_metrics_gets_them(client: Client) -> None:

@@ -255,3 +255,15 @@ def test_end_cuts_off_what_takes_longer_than_it_may(home: Path) -> None:
         ended.join()
     assert server.process.returncode == 0
     assert not b"".join(got).endswith(b"0\r\n\r\n")
+
+
+def test_every_line_of_the_log_is_one_object(server: Server) -> None:
+    httpx.get(f"http://127.0.0.1:{server.port}/health/ready", headers={"X-Request-ID": "by-hand"})
+    deadline = time.monotonic() + 10
+    while "by-hand" not in (text := server.log.read_text()):  # it is written once the answer is out
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert {"_granian", "silt.access"} <= {line["logger"] for line in lines}
+    (mine,) = (line for line in lines if line.get("requestId") == "by-hand")
+    assert (mine["route"], mine["status"]) == ("/health/ready", 200)
