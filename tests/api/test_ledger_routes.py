@@ -1,13 +1,16 @@
 """`GET /api/intakes` and `GET /api/dead-letters`: what was read from the topic, and what was no record."""
 
 from base64 import b64decode
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api import letters as letters_module
-from tests.api.conftest import Client, problem
+from resources.settings import Settings
+from tests.api.conftest import Client, client_of, problem
 from tests.api.lakes import FIRST, NOW, HandMadeLake
 
 NEXT = FIRST.step(1)
@@ -21,8 +24,25 @@ def letter(
     return {"kafka_offset": offset, "window": window, "reason": reason, "value": b"{}", **more}
 
 
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of the lake that :func:`fill` fills, for tests that change nothing."""
+    home = tmp_path_factory.mktemp("home")
+    fill(HandMadeLake(home / "lake"))
+    with client_of(Settings(home=home)) as client:
+        yield client
+
+
 @pytest.fixture
-def filled(lake: HandMadeLake) -> HandMadeLake:
+def filled(tmp_path: Path) -> Iterator[tuple[HandMadeLake, Client]]:
+    """Such a lake of one's own."""
+    lake = HandMadeLake(tmp_path / "lake")
+    fill(lake)
+    with client_of(Settings(home=tmp_path)) as client:
+        yield lake, client
+
+
+def fill(lake: HandMadeLake) -> None:
     """Four intakes with nine dead letters, one of which was replayed, and one of an attempt that lost."""
     headers = [{"key": "trace", "value": b"\x01"}, {"key": "none", "value": None}]
     first = [letter(n) for n in range(4)]
@@ -37,7 +57,6 @@ def filled(lake: HandMadeLake) -> HandMadeLake:
     lake.take(3, NOW, {FIRST: 1}, kind="replay", replayed=[again])
     lake.refuse(4, [letter(6, attempt="lost")])
     lake.take(4, NOW, {}, refused=lake.refuse(4, third))
-    return lake
 
 
 def walked(client: Client, url: str) -> list[dict[str, Any]]:
@@ -55,13 +74,11 @@ def offsets(client: Client, query: str = "") -> list[int]:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 100])
-def test_a_walk_gives_each_letter_that_is_still_dead_once(
-    filled: HandMadeLake, client: Client, limit: int
-) -> None:
+def test_a_walk_gives_each_letter_that_is_still_dead_once(client: Client, limit: int) -> None:
     assert offsets(client, f"?limit={limit}") == [8, 7, 6, 5, 4, 3, 1, 0]
 
 
-def test_dead_letters_are_chosen_by_window_and_reason(filled: HandMadeLake, client: Client) -> None:
+def test_dead_letters_are_chosen_by_window_and_reason(client: Client) -> None:
     assert offsets(client, f"?window={FIRST.key}") == [3, 1, 0]
     assert offsets(client, "?reason=null-value") == [5]
     assert offsets(client, f"?window={NEXT.key}&reason=wrong-type&limit=2") == [8, 7, 6]
@@ -71,7 +88,7 @@ def test_dead_letters_are_chosen_by_window_and_reason(filled: HandMadeLake, clie
     problem(client, "/api/dead-letters?window=now", 400)
 
 
-def test_a_dead_letters_bytes_are_whole_and_its_preview_is_safe(filled: HandMadeLake, client: Client) -> None:
+def test_a_dead_letters_bytes_are_whole_and_its_preview_is_safe(client: Client) -> None:
     (found,) = walked(client, "/api/dead-letters?reason=invalid-json")
     assert b64decode(found.pop("valueBase64")) == NASTY
     preview = found.pop("preview")
@@ -93,23 +110,25 @@ def test_a_dead_letters_bytes_are_whole_and_its_preview_is_safe(filled: HandMade
     assert (null["valueBase64"], null["preview"], null["window"]) == (None, None, None)
 
 
-def test_a_walk_shows_what_was_dead_when_it_began(filled: HandMadeLake, client: Client) -> None:
+def test_a_walk_shows_what_was_dead_when_it_began(filled: tuple[HandMadeLake, Client]) -> None:
+    lake, client = filled
     start = client.get("/api/dead-letters?limit=6")
     again = {"intake": 1, "partition": 0, "offset": 1, "window": FIRST.key, "reason": "wrong-type"}
-    filled.take(5, NOW, {FIRST: 1}, kind="replay", replayed=[again])
+    lake.take(5, NOW, {FIRST: 1}, kind="replay", replayed=[again])
     assert [row["offset"] for row in walked(client, start.links["next"]["url"])] == [1, 0]
     assert offsets(client) == [8, 7, 6, 5, 4, 3, 0]
 
 
 def test_a_page_of_long_letters_ends_early(
-    filled: HandMadeLake, client: Client, monkeypatch: pytest.MonkeyPatch
+    filled: tuple[HandMadeLake, Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _, client = filled
     monkeypatch.setattr(letters_module, "_PAGE_BYTES", 3)
     assert len(client.get("/api/dead-letters").json()) == 2
     assert offsets(client) == [8, 7, 6, 5, 4, 3, 1, 0]
 
 
-def test_intakes_are_listed_newest_first_with_what_they_landed(filled: HandMadeLake, client: Client) -> None:
+def test_intakes_are_listed_newest_first_with_what_they_landed(client: Client) -> None:
     rows = walked(client, "/api/intakes?limit=3")
     assert [row["number"] for row in rows] == [4, 3, 2, 1]
     assert [(row["kind"], row["caughtUp"], row["deadLetters"], row["replayed"]) for row in rows] == [
@@ -127,17 +146,19 @@ def test_intakes_are_listed_newest_first_with_what_they_landed(filled: HandMadeL
     ]
 
 
-def test_intakes_are_chosen_by_the_window_they_landed_for(filled: HandMadeLake, client: Client) -> None:
+def test_intakes_are_chosen_by_the_window_they_landed_for(client: Client) -> None:
     assert [row["number"] for row in walked(client, f"/api/intakes?window={FIRST.key}&limit=1")] == [3, 1]
     problem(client, "/api/intakes?window=now", 400)
 
 
-def test_a_walk_through_intakes_goes_on_while_more_are_entered(filled: HandMadeLake, client: Client) -> None:
+def test_a_walk_through_intakes_goes_on_while_more_are_entered(filled: tuple[HandMadeLake, Client]) -> None:
+    lake, client = filled
     start = client.get("/api/intakes?limit=2")
-    filled.take(5, NOW, {FIRST: 1})
+    lake.take(5, NOW, {FIRST: 1})
     assert [row["number"] for row in walked(client, start.links["next"]["url"])] == [2, 1]
 
 
-def test_nothing_read_yet_is_an_empty_list(lake: HandMadeLake, client: Client) -> None:
-    assert client.get("/api/intakes").json() == []
-    assert client.get("/api/dead-letters").json() == []
+def test_nothing_read_yet_is_an_empty_list(lake: HandMadeLake, tmp_path: Path) -> None:
+    with client_of(Settings(home=tmp_path)) as client:
+        assert client.get("/api/intakes").json() == []
+        assert client.get("/api/dead-letters").json() == []
