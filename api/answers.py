@@ -1,6 +1,7 @@
 """The consistent reading of the lake: what the API shows of a window is what its row in ``windows`` says."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -137,12 +138,8 @@ class Answers:
         view = self._windows.view(place.version)
         after = _after(place)
         answers = self.walked(view, chosen, after)
-        try:
+        with self._kept(view):
             rows = self._results.first(limit + 1, answers, chosen.cluster, after)
-        except (UnavailableError, DeltaError, PolarsError, OSError) as error:
-            if view.version == self.version():
-                raise
-            raise VersionGoneError(f"windows, version {view.version}: {error}") from error
         if rows.height <= limit:
             return rows, None
         return rows[:limit], list(rows.select("window", "uniqueId").row(limit - 1))
@@ -182,10 +179,22 @@ class Answers:
         """
         before = min(bounds[1], str(place.position[0])) if place.position else bounds[1]
         view = self._windows.view(place.version)
-        found = self._results.of_id(unique_id, view, model, limit, before)
-        if not found and not place.position and not self._results.of_id(unique_id, view, None, 1):
+        with self._kept(view):
+            found = self._results.of_id(unique_id, view, model, limit, before)
+            known = found or place.position or self._results.of_id(unique_id, view, None, 1)
+        if not known:
             raise NotThereError(f"No published result has the id {unique_id!r}.")
         return [result for result in found if result.window >= bounds[0]]
+
+    @contextmanager
+    def _kept(self, view: WindowsView) -> Iterator[None]:
+        """What cannot be read of an earlier version is no longer kept."""
+        try:
+            yield
+        except (UnavailableError, DeltaError, PolarsError, OSError) as error:
+            if view.version == self.version():
+                raise
+            raise VersionGoneError(f"windows, version {view.version}: {error}") from error
 
     def _chosen(self, model: str | None, window: str | None) -> list[Answer]:
         view = self._windows.view()

@@ -1,6 +1,7 @@
 """`GET /api/clustering-results/{uniqueId}/history`: a record in every window that has its id."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -99,6 +100,19 @@ def test_slashes_of_an_id_need_no_encoding_unless_it_ends_as_a_history_does(clie
     assert [answer.json()[0]["window"] for answer in (newest, following)] == [W[6].key, W[3].key]
     assert [row["window"] for row in history(client, "x")] == [W[3].key]
     assert [row["window"] for row in history(client, "x/history")] == [W[6].key]
+
+
+def test_a_walk_expires_once_what_it_began_with_is_gone(tmp_path: Path) -> None:
+    lake = HandMadeLake(tmp_path / "lake")
+    lake.replace_answer(W[0], {"a": 0})
+    lake.write_row(W[0], "published", 1, {"results_version": 999, "stats_version": 999})
+    lake.publish(W[1], {"a": 1})
+    with client_of(Settings(home=tmp_path)) as client:
+        rest = client.get("/api/clustering-results/a/history?limit=1").links["next"]["url"]
+    lake.publish(W[0], {"a": 1, "late": 0}, revision=2)
+    with client_of(Settings(home=tmp_path)) as client:
+        assert problem(client, rest, 410)["type"] == "urn:silt:problem:walk-expired"
+        assert [row["revision"] for row in history(client, "a")] == [1, 2]
 
 
 def test_an_id_in_a_window_of_too_few_records_is_told_so(client: Client) -> None:
