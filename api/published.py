@@ -18,7 +18,7 @@ from resources.lake import Lake
 from resources.windows import KEY_FORMAT
 
 _SHOWN = (
-    "window", "slot", "revision", "digest", "state", "attempts",
+    "window", "slot", "revision", "digest", "state", "attempts", "records",
     "model_version", "model_digest", "results_version", "stats_version",
 )  # fmt: skip
 
@@ -37,6 +37,7 @@ class Answer:
     digest: str | None
     state: str | None
     attempts: int | None
+    records: int | None
     model_version: str
     """The version that assigned the records, as in ``model_2/2026-11-24T0505Z/r1``; null unless published."""
     model_digest: str

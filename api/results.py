@@ -1,6 +1,6 @@
 """Reading ``clustering_results``: the next records of a walk, or one record wherever it is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,17 @@ from resources.lake import Lake
 _ID = pl.col("record_id")
 _LAST = "~"
 """Behind the key of every window."""
+_MANY = 2**31
+_PROPERTIES = {
+    "uniqueId": _ID,
+    "window": pl.col("window"),
+    "model": pl.col("model"),
+    "modelVersion": pl.col("model_version"),
+    "cluster": pl.col("cluster").cast(pl.Int64),
+    "distance": pl.col("distance").fill_nan(None),
+    "eventTime": pl.col("event_time"),
+    "features": pl.col("features"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,11 +56,16 @@ class Results:
         the properties of :class:`api.schemas.Clustered`."""
         snapshot = self.table.snapshot()
         parts = [pl.DataFrame(schema=formats.schema(Clustered))]
-        for answer in answers:
-            files = self.table.files(snapshot, answer, answer.results_version)
-            start = after.unique_id if after and after.window == answer.window else None
-            parts.append(_first_of_window(count, files, answer, cluster, start))
-            count -= parts[-1].height
+        for group in _together(answers, count):
+            files = {
+                file.address: file
+                for answer in group
+                for file in self.table.files(snapshot, answer, answer.results_version)
+                if cluster is None or file.highest_cluster is None or file.highest_cluster >= cluster
+            }
+            if files:
+                parts.append(_first_of_group(count, list(files.values()), group, cluster, after))
+                count -= parts[-1].height
             if not count:
                 break
         return pl.concat(parts)
@@ -97,37 +113,60 @@ class Results:
         return next((_clustered(answer, row[2:]) for row in rows if row[:2] == mine), None)
 
 
-def _first_of_window(
-    count: int, files: list[File], answer: Answer, cluster: int | None, after: str | None
+def _together(answers: Iterable[Answer], count: int) -> Iterator[list[Answer]]:
+    """Windows one after the other that have so many records at most, to be read at once; or one window."""
+    group: list[Answer] = []
+    records = 0
+    for answer in answers:
+        if group and records + _records(answer) > count:
+            yield group
+            group, records = [], 0
+        group.append(answer)
+        records += _records(answer)
+    if group:
+        yield group
+
+
+def _records(answer: Answer) -> int:
+    return _MANY if answer.records is None else answer.records
+
+
+def _first_of_group(
+    count: int, files: list[File], group: list[Answer], cluster: int | None, after: After | None
 ) -> pl.DataFrame:
-    nothing = pl.DataFrame(schema=formats.schema(Clustered))
-    if cluster is not None:
-        files = [f for f in files if f.highest_cluster is None or f.highest_cluster >= cluster]
-    if not files:
-        return nothing
-    rows = only(files, answer)
+    rows = _of_one(files, group[0], after) if len(group) == 1 else _of_several(files, group, after)
     if cluster is not None:
         rows = rows.filter(pl.col("cluster") == cluster)
-    if after is not None:
-        rows = rows.filter(after < _ID)
-    # The ids alone first: the last one wanted spares all later row groups of a big window.
-    last = rows.select(_ID.bottom_k(count)).collect()["record_id"].max()
-    if last is None:
-        return nothing
-    return _shown(rows.filter(last >= _ID).sort("record_id"), answer).collect()
-
-
-def _shown(rows: pl.LazyFrame, answer: Answer) -> pl.LazyFrame:
-    return rows.select(
-        uniqueId=_ID,
-        window=pl.lit(answer.window),
-        model=pl.lit(answer.model),
-        modelVersion=pl.lit(answer.model_version),
-        cluster=pl.col("cluster").cast(pl.Int64),
-        distance=pl.col("distance").fill_nan(None),
-        eventTime=pl.col("event_time"),
-        features=pl.col("features"),
+    if sum(map(_records, group)) > count:
+        # The ids alone first: the last one wanted spares all later row groups of a big window.
+        last = rows.select(_ID.bottom_k(count)).collect()["record_id"].max()
+        rows = rows.filter(pl.lit(last, pl.String) >= _ID)
+    return (
+        rows.sort("window", "record_id", descending=[True, False]).head(count).select(**_PROPERTIES).collect()
     )
+
+
+def _of_one(files: list[File], answer: Answer, after: After | None) -> pl.LazyFrame:
+    rows = only(files, answer).with_columns(
+        model=pl.lit(answer.model), model_version=pl.lit(answer.model_version)
+    )
+    return rows.filter(after.unique_id < _ID) if after and after.window == answer.window else rows
+
+
+def _of_several(files: list[File], group: list[Answer], after: After | None) -> pl.LazyFrame:
+    shown = pl.LazyFrame(
+        [(answer.window, answer.digest, answer.model, answer.model_version) for answer in group],
+        schema=["window", "digest", "model", "model_version"],
+        orient="row",
+    )
+    span = pl.col("window").is_between(pl.lit(group[-1].window), pl.lit(group[0].window))
+    rows = (
+        pl.scan_parquet([file.address for file in files])
+        .filter(span)
+        .drop("model_version")
+        .join(shown, on=["window", "digest"])
+    )
+    return rows.filter((pl.col("window") < after.window) | (after.unique_id < _ID)) if after else rows
 
 
 @lru_cache(2)

@@ -47,7 +47,7 @@ class HandMadeLake(Lake):
     def publish(self, window: Window, clusters: dict[str, int], revision: int = 1, **more: Any) -> None:
         """Publish a window, in the order that the assets keep: its row in ``windows`` comes last."""
         versions = self.replace_answer(window, clusters, revision)
-        self.write_row(window, "published", revision, versions, **more)
+        self.write_row(window, "published", revision, versions, **{"records": len(clusters), **more})
 
     def replace_answer(self, window: Window, clusters: dict[str, int], revision: int = 1) -> dict[str, int]:
         """Write a window's results, statistics and model, and not its row."""
