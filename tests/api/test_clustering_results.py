@@ -150,7 +150,7 @@ def test_ids_survive_a_quote_that_would_end_the_query(lake: HandMadeLake, client
 def test_ids_longer_than_the_statistics_of_a_file_are_found_and_walked(
     lake: HandMadeLake, client: Client
 ) -> None:
-    names = sorted(f"{'x' * 200}{n:03d}" for n in range(50))
+    names = sorted(f"{'x' * 3_500}{n:03d}" for n in range(50))
     lake.publish(FIRST, dict.fromkeys(names, 0))
 
     rows = [row for page in _pages(client, "/api/clustering-results?limit=7") for row in page]
