@@ -61,3 +61,4 @@ def _show_done(done: Erased) -> None:
     if done.left:
         raise LakeError(f"Not all is erased: {'; '.join(done.left)}.")
     click.echo("Models and statistics stay as they are until a window is materialized again.")
+    click.echo("Restart the API: pages of walks that began before this may be in its memory.")

@@ -19,6 +19,7 @@ class HealthController(Controller):
     @get(
         "/live",
         summary="Whether the process runs",
+        description="It looks at nothing else.",
         operation_id="getLive",
         response_description="it runs",
         responses=problems(400, 500, keys=False),

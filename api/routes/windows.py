@@ -67,6 +67,7 @@ class WindowsController(Controller):
     @get(
         "/{window:str}",
         summary="One window",
+        description="As `/api/windows` has it.",
         operation_id="getWindow",
         response_description="the window",
         responses=problems(400, 404, 500, 503),

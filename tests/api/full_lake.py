@@ -14,6 +14,7 @@ from tests.api.lakes import FIRST, NOW, HandMadeLake, digest
 IDS = ("7e9ae164-6a8b-4521-a2d4", "b07ec37e-11ae-4768-8ab2", "200814dd-27c7-4149-ba2b", "order/17 ä", "")
 """What a record's id may be, in the order of the record's prices; the last is never one."""
 PRICES = (434.0, 120.5, 979.0, None)
+DISTANCES = (0.04, 1.5, 5.49, 0.045)
 
 
 class FullLake(HandMadeLake):
@@ -39,7 +40,10 @@ class FullLake(HandMadeLake):
         head = {"date": window.date, "window": window.key, "slot": window.slot, "revision": 1}
         head["digest"] = digest(window, 1)
         self._replace("models", window, [{**head, **_model(window)}])
-        results = [_result(head, window, *item) for item in zip(IDS[:-1], PRICES, (0, 1, 0, 0), strict=True)]
+        results = [
+            _result(head, window, *item)
+            for item in zip(IDS[:-1], PRICES, (0, 1, 0, 0), DISTANCES, strict=True)
+        ]
         stats = [_stats(head, 0, 3), _stats(head, 1, 1)]
         versions = {
             "results_version": self._replace("clustering_results", window, results),
@@ -114,7 +118,7 @@ def _model(window: Window) -> dict[str, Any]:
 
 
 def _result(
-    head: dict[str, Any], window: Window, record_id: str, price: float | None, cluster: int
+    head: dict[str, Any], window: Window, record_id: str, price: float | None, cluster: int, distance: float
 ) -> dict[str, Any]:
     features = {"channel_name": "Inbound", "Item_price": price, "CSAT Score": 5.0 - 4 * cluster}
     return {
@@ -123,7 +127,7 @@ def _result(
         "record_id": record_id,
         "event_time": window.start + timedelta(seconds=90),
         "cluster": cluster,
-        "distance": 1.25,
+        "distance": distance,
         "features": json.dumps(features),
     }
 

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from resources.contract import load_contract
 from resources.erasure import Eraser
+from resources.settings import Settings
 from tests.api.conftest import Client, problem
+from tests.api.full_lake import FullLake
 from tests.api.lakes import FIRST, GRID, HandMadeLake
 from tests.resources.conftest import contract_with
 
@@ -22,3 +25,16 @@ def test_an_erased_id_is_not_there_and_the_windows_other_rows_stay(
     ]
     assert [row["uniqueId"] for row in client.get("/api/clustering-results").json()] == ["b"]
     assert [row["count"] for row in client.get("/api/cluster-stats").json()] == [1, 1]
+
+
+def test_an_erased_dead_letter_is_not_answered_from_memory(client: Client, tmp_path: Path) -> None:
+    lake, contract = FullLake(tmp_path / "lake"), load_contract(Settings(_env_file=None).contract)
+    url = "/api/dead-letters?reason=wrong-type"
+    before = client.get(url)
+    assert [row["preview"][:16] for row in before.json()] == ['{"Unique id": "y'] * 3
+    Eraser(lake, contract, GRID, "y").erase()
+    after = client.get(url, headers={"If-None-Match": before.headers["ETag"]})
+    assert after.status_code == 200
+    assert [(row["detail"], row["preview"], row["valueBase64"]) for row in after.json()] == [
+        ("erased", None, None)
+    ] * 3
