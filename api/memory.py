@@ -10,9 +10,11 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from api.scopes import KEY
 from resources.lake import Lake
 
+_RESULTS = b"/api/clustering-results"
+_RECORDS = _RESULTS + b"/"
 _TABLES = {
     b"/api/cluster-stats": ("windows", "cluster_ids"),
-    b"/api/clustering-results": ("windows",),
+    _RESULTS: ("windows",),
     b"/api/models": ("windows", "model_reviews"),
     b"/api/drift": ("windows", "drift"),
 }
@@ -104,11 +106,8 @@ def _tables(scope: Scope) -> tuple[str, ...]:
     if scope["type"] != ScopeType.HTTP or scope["method"] != "GET":
         return ()
     path = scope["raw_path"].partition(b"?")[0]
-    return _TABLES.get(path) or (_TABLES[_RESULTS] if path.startswith(_RECORDS) else ())
-
-
-_RESULTS = b"/api/clustering-results"
-_RECORDS = _RESULTS + b"/"
+    is_record = path.startswith(_RECORDS) and not path.endswith(b"/history")
+    return _TABLES[_RESULTS] if is_record else _TABLES.get(path, ())
 
 
 def _question(scope: Any) -> Hashable:

@@ -31,8 +31,7 @@ class Validators:
 
     def headers(self, request: Request[Any, Any, Any], media_type: str, state: Hashable) -> dict[str, str]:
         """The headers that let a client ask again cheaply: whatever is shown may be published again."""
-        host = request.headers.get("host")  # links name it
-        asked = (request.scope["raw_path"], request.scope["query_string"], media_type, host)
+        asked = (request.scope["raw_path"], request.scope["query_string"], media_type)
         made_of = repr((VERSION, self._lake_id, asked, state))
         digest = hashlib.blake2b(made_of.encode(), digest_size=16).digest()
         return {

@@ -50,11 +50,13 @@ def test_what_follows_the_publication_is_shown_at_once(lake: HandMadeLake, clien
         assert client.get("/api/cluster-stats").json()[0]["clusterName"] is None
         assert client.get("/api/models").json()[0]["structure"] is None
         assert client.get("/api/drift").json() == []
+        assert client.get("/api/clustering-results/a/history").json()[0]["clusterName"] is None
     lake.name_clusters(FIRST, ["c1", "c2"])
     lake.review(FIRST, "yes", 0.3)
     assert client.get("/api/cluster-stats").json()[0]["clusterName"] == "c1"
     assert client.get("/api/models").json()[0]["structure"] == "yes"
     assert len(client.get("/api/drift").json()) == 2
+    assert client.get("/api/clustering-results/a/history").json()[0]["clusterName"] == "c1"
 
 
 def test_lake_that_is_gone_is_a_503_also_for_what_was_in_memory(lake: HandMadeLake, client: Client) -> None:
