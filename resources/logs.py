@@ -15,7 +15,7 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The request that is being answered: every line that is logged meanwhile carries it."""
 
 _PATIENCE_SECONDS = 0.05
-_MANY_BYTES = 256 * 1024
+_MANY_LINES = 1_000
 
 
 class JsonFormatter(logging.Formatter):
@@ -59,26 +59,25 @@ class PatientHandler(logging.StreamHandler[TextIO]):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            open(sys.stderr.fileno(), "w", _MANY_BYTES, sys.stderr.encoding, closefd=False)  # noqa: SIM115
-        )
-        self._timer: threading.Timer | None = None
+        super().__init__(sys.stderr)
+        self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.stream.write(f"{self.format(record)}\n")
+            self._lines.append(f"{self.format(record)}\n")
         except Exception:
             self.handleError(record)
-        if record.levelno >= logging.WARNING:
+        if record.levelno >= logging.WARNING or len(self._lines) >= _MANY_LINES:
             self.flush()
-        elif self._timer is None or not self._timer.is_alive():  # it does not live on in a fork
-            self._timer = threading.Timer(_PATIENCE_SECONDS, self.flush)
-            self._timer.daemon = True
-            self._timer.start()
+        elif len(self._lines) == 1:
+            timer = threading.Timer(_PATIENCE_SECONDS, self.flush)
+            timer.daemon = True
+            timer.start()
 
     def flush(self) -> None:
         with self.lock or threading.Lock():
-            self._timer = None
+            lines, self._lines = self._lines, []
+            self.stream.write("".join(lines))
             super().flush()
 
 
