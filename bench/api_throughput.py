@@ -70,7 +70,7 @@ def _row(folder: Path, servers: dict[str, Server], route: str, paths: Sequence[s
     script = folder / "ids.lua"
     script.write_text(_IDS_IN_TURN % ", ".join(f'"{path}"' for path in paths))
     loads: dict[str, list[Load]] = {name: [] for name in servers}
-    for seconds in (2, *[_SECONDS] * _ROUNDS):  # the first is to warm up
+    for seconds in (_SECONDS, *[_SECONDS] * _ROUNDS):
         for name, server in servers.items():
             loads[name].append(_loaded(server, script, seconds))
     per_second = {name: median(load.per_second for load in runs[1:]) for name, runs in loads.items()}

@@ -15,7 +15,6 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The request that is being answered: every line that is logged meanwhile carries it."""
 
 _PATIENCE_SECONDS = 0.05
-_MANY_LINES = 1_000
 
 
 class JsonFormatter(logging.Formatter):
@@ -29,7 +28,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if request_id := REQUEST_ID.get():
+        if request_id := _request_id(record):
             entry["requestId"] = request_id
         entry |= getattr(record, "fields", {})
         if record.exc_info:
@@ -47,8 +46,13 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
-        request_id = REQUEST_ID.get()
+        request_id = _request_id(record)
         return super().formatMessage(record) + (f" [{request_id}]" if request_id else "")
+
+
+def _request_id(record: logging.LogRecord) -> str | None:
+    """The request that a line is about, also where it is written after that request."""
+    return getattr(record, "request_id", None) or REQUEST_ID.get()
 
 
 class PatientHandler(logging.StreamHandler[TextIO]):
@@ -60,25 +64,24 @@ class PatientHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self._lines: list[str] = []
+        self._records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._lines.append(f"{self.format(record)}\n")
-        except Exception:
-            self.handleError(record)
-        if record.levelno >= logging.WARNING or len(self._lines) >= _MANY_LINES:
+        record.request_id = REQUEST_ID.get()
+        self._records.append(record)
+        if record.levelno >= logging.WARNING:
             self.flush()
-        elif len(self._lines) == 1:
+        elif len(self._records) == 1:
             timer = threading.Timer(_PATIENCE_SECONDS, self.flush)
             timer.daemon = True
             timer.start()
 
     def flush(self) -> None:
+        """Write what has waited."""
         with self.lock or threading.Lock():
-            lines, self._lines = self._lines, []
-            self.stream.write("".join(lines))
-            super().flush()
+            records, self._records = self._records, []
+        self.stream.write("".join(f"{self.format(record)}\n" for record in records))
+        super().flush()
 
 
 def log_config(form: LogFormat) -> dict[str, Any]:

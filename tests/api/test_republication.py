@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.conftest import Client
+from resources.settings import Settings
+from tests.api.conftest import Client, client_of
 from tests.api.lakes import FIRST, HandMadeLake, digest
 
 OLD = {"a": 0, "b": 1, "gone": 1}
@@ -119,15 +121,16 @@ def test_old_answer_stands_though_its_version_has_left_the_log(lake: HandMadeLak
     assert _shown(client) == _answer(OLD, 1)
 
 
-def test_window_that_cannot_be_read_does_not_hide_newer_ones(lake: HandMadeLake, client: Client) -> None:
+def test_window_that_cannot_be_read_does_not_hide_newer_ones(lake: HandMadeLake, tmp_path: Path) -> None:
     lake.replace_answer(FIRST, OLD)
     lake.write_row(FIRST, "published", 1, GONE)
     lake.replace_answer(FIRST, NEW, revision=2)
     lake.publish(FIRST.step(1), {"newer": 0, "b": 1})
 
-    assert client.get("/api/clustering-results/newer").json()["cluster"] == 0
-    assert client.get("/api/clustering-results?limit=1").json()[0]["uniqueId"] == "b"
-    assert client.get("/api/clustering-results/gone").status_code == 503
+    with client_of(Settings(home=tmp_path)) as client:  # it has never seen what was replaced
+        assert client.get("/api/clustering-results/newer").json()["cluster"] == 0
+        assert client.get("/api/clustering-results?limit=1").json()[0]["uniqueId"] == "b"
+        assert client.get("/api/clustering-results/gone").status_code == 503
 
 
 def test_same_digest_again_changes_nothing(lake: HandMadeLake, client: Client) -> None:
