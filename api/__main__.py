@@ -10,6 +10,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server import Server
 
+from api.allocation import give_back
 from resources.api_keys import read_keys
 from resources.errors import SettingError, SiltError
 from resources.logs import log_config
@@ -94,6 +95,7 @@ def _free_address(settings: Settings) -> str:
 
 def _load(settings: Settings) -> Any:
     """Make the application in the worker: Polars and delta-rs must not be loaded before the fork."""
+    give_back()
     from api.app import create_app  # noqa: PLC0415
 
     return create_app(settings)

@@ -158,7 +158,9 @@ def _megabytes() -> float:
 
 def _client(server: Server) -> httpx.Client:
     server.await_answer("/health/ready")
-    return httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60)
+    return httpx.Client(
+        base_url=f"http://127.0.0.1:{server.port}", timeout=60, headers={"Accept-Encoding": "identity"}
+    )
 
 
 if __name__ == "__main__":
