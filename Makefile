@@ -10,13 +10,18 @@ FIND_PYTHON = for python in python3.13 python3.12 python3.11 python3 python; do 
 		echo "Silt needs Python 3.11 or newer, and none is on PATH: install one (with its venv module)." >&2; exit 2; \
 	fi
 
-.PHONY: up test check env lock latency backlog bench-api faults
+.PHONY: up test slow check env lock latency backlog bench-api faults
 
 up: env
 	@exec .venv/bin/silt up
 
 test: env
 	@exec $(PYTHON) -m pytest -m "not slow" -n 2 --dist loadgroup
+
+# What takes minutes: whole stacks, planted bugs, many seeds, and a short plan of faults.
+slow: env
+	$(PYTHON) -m pytest -m slow -n 3 --dist loadgroup --ignore tests/faults
+	$(PYTHON) -m pytest -m slow tests/faults
 
 check: env
 	$(PYTHON) -m ruff format --check
