@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
 from api.counters import IN_FLIGHT, REQUESTS, SECONDS
+from api.scopes import KEY
 from resources.logs import REQUEST_ID
 
 HEADER = "X-Request-ID"
@@ -106,6 +107,8 @@ def _tell(scope: HTTPScope, answer: _Answer, seconds: float) -> None:
         "whole": answer.whole,
         "client": (scope.get("client") or ("",))[0],
     }
+    if key := scope["state"].get(KEY):
+        fields["key"] = key.name
     if _LOG.isEnabledFor(logging.INFO):
         _LOG.handle(_record((method, route, answer.status, seconds * 1000), fields))
 

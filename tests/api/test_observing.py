@@ -4,14 +4,17 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.answers import Answers
 from api.counters import REGISTRY
+from resources.api_keys import add_key
 from resources.logs import JsonFormatter, TextFormatter
-from tests.api.conftest import Client
+from resources.settings import Settings
+from tests.api.conftest import Client, client_of
 from tests.api.lakes import FIRST, HandMadeLake
 
 RESULTS = "/api/clustering-results"
@@ -83,6 +86,17 @@ def test_no_line_holds_ids_cursors_or_keys(lake: HandMadeLake, client: Client, l
         f"{RESULTS}/{{uniqueId}}", RESULTS, RESULTS, "unmatched",
     ]  # fmt: skip
     assert not [line for line in log.lines if any(secret in str(line) for secret in ("the-", cursor))]
+
+
+def test_line_names_the_key_that_was_used_and_does_not_hold_it(tmp_path: Path, log: Lines) -> None:
+    file = tmp_path / "keys.yaml"
+    key = add_key(file, "dashboard", ["read"])
+    with client_of(Settings(home=tmp_path, api_keys_file=str(file))) as client:
+        assert client.get("/metrics", headers={"X-API-Key": key}).status_code == 200
+
+    (line,) = (line for line in log.lines if line["logger"] == "silt.access")
+    assert line["key"] == "dashboard"
+    assert not [line for line in log.lines if key in str(line)]
 
 
 def test_traceback_of_an_error_is_in_the_log_alone(
