@@ -1,20 +1,13 @@
 """A lake made by hand, and the API over it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from litestar import Litestar
-from litestar.testing import TestClient
 
-from api.app import create_app
 from resources.settings import Settings
+from tests.api.clients import Client, client_of
 from tests.api.lakes import HandMadeLake
-
-Client = TestClient[Litestar]
-LOOPBACK = "http://127.0.0.1"
 
 
 @pytest.fixture
@@ -27,19 +20,3 @@ def client(tmp_path: Path) -> Iterator[Client]:
     """A client of the API over the lake in the test's folder, be it there or not."""
     with client_of(Settings(home=tmp_path)) as client:
         yield client
-
-
-def client_of(settings: Settings, now: datetime | None = None) -> Client:
-    """A client of the API with these settings, which asks for loopback; ``now`` is what its clock says."""
-    app = create_app(settings, clock=lambda: now or datetime.now(UTC))
-    return TestClient(app, base_url=LOOPBACK, raise_server_exceptions=False)
-
-
-def problem(client: Client, url: str, status: int) -> dict[str, Any]:
-    """The problem that a request is answered with; its status and media type are checked."""
-    response = client.get(url)
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    answer: dict[str, Any] = response.json()
-    assert answer["status"] == status
-    return answer

@@ -19,7 +19,7 @@ from api.problems import ProblemError
 from api.refusals import TooManyGuessesError, WrongKeyError
 from resources.api_keys import ApiKey, add_key, make_key, revoke_key
 from resources.settings import Settings
-from tests.api.conftest import LOOPBACK, Client, client_of
+from tests.api.clients import LOOPBACK, Client, client_of
 from tests.api.lakes import FIRST, HandMadeLake
 
 STATS = "/api/cluster-stats"

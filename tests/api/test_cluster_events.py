@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of, problem
+from tests.api.clients import Client, client_of, problem
 from tests.api.lakes import FIRST, HandMadeLake, version
 
 W = [FIRST.step(count) for count in range(4)]

@@ -1,6 +1,6 @@
 """Which windows `GET /api/cluster-stats` and `GET /api/models` show."""
 
-from tests.api.conftest import Client, problem
+from tests.api.clients import Client, problem
 from tests.api.lakes import FIRST, HandMadeLake, digest
 
 

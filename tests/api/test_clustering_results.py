@@ -7,7 +7,7 @@ from urllib.parse import quote
 import polars as pl
 import pytest
 
-from tests.api.conftest import Client, problem
+from tests.api.clients import Client, problem
 from tests.api.lakes import FIRST, HandMadeLake
 
 Rows = list[dict[str, Any]]

@@ -5,7 +5,7 @@ from pathlib import Path
 from resources.contract import load_contract
 from resources.erasure import Eraser
 from resources.settings import Settings
-from tests.api.conftest import Client, problem
+from tests.api.clients import Client, problem
 from tests.api.full_lake import FullLake
 from tests.api.lakes import FIRST, GRID, HandMadeLake
 from tests.resources.conftest import contract_with

@@ -9,7 +9,7 @@ import pytest
 
 import api.lists
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of, problem
+from tests.api.clients import Client, client_of, problem
 from tests.api.lakes import FIRST, HandMadeLake
 from tests.api.test_lists import FORMATS, read_back
 

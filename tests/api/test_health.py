@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from tests.api.conftest import Client, problem
+from tests.api.clients import Client, problem
 from tests.api.lakes import FIRST, HandMadeLake
 
 

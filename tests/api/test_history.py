@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of, problem
+from tests.api.clients import Client, client_of, problem
 from tests.api.lakes import FIRST, HandMadeLake, digest, version
 
 W = [FIRST.step(count) for count in range(7)]

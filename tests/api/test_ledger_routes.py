@@ -10,7 +10,7 @@ import pytest
 
 from api import letters as letters_module
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of, problem
+from tests.api.clients import Client, client_of, problem
 from tests.api.lakes import FIRST, NOW, HandMadeLake
 
 NEXT = FIRST.step(1)

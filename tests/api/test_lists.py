@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of, problem
+from tests.api.clients import Client, client_of, problem
 from tests.api.lakes import FIRST, HandMadeLake
 
 LISTS = ("cluster-stats", "clustering-results", "models", "drift", "clustering-results?uniqueId=r1")

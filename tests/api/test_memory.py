@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from resources.lake import Lake
-from tests.api.conftest import Client
+from tests.api.clients import Client
 from tests.api.lakes import FIRST, HandMadeLake
 
 PATHS = ("cluster-stats", "clustering-results", "clustering-results/a", "models", "drift")

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from api import lake_metrics
 from resources.lake import Lake
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of
+from tests.api.clients import Client, client_of
 from tests.api.lakes import GRID, HandMadeLake
 from tests.api.watched import COUNTS, MARK, NEWEST, NOW, OLDER, watched_lake
 

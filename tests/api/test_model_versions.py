@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of, problem
+from tests.api.clients import Client, client_of, problem
 from tests.api.lakes import FIRST, HandMadeLake, version
 
 LATER = [FIRST.step(3 * count) for count in range(5)]

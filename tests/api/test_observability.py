@@ -10,7 +10,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from resources.settings import PROJECT, Settings
-from tests.api.conftest import client_of
+from tests.api.clients import client_of
 from tests.api.watched import NOW, watched_lake
 
 FOLDER = PROJECT / "docs" / "observability"

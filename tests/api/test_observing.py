@@ -14,7 +14,7 @@ from api.counters import REGISTRY
 from resources.api_keys import add_key
 from resources.logs import JsonFormatter, TextFormatter
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of
+from tests.api.clients import Client, client_of
 from tests.api.lakes import FIRST, HandMadeLake
 
 RESULTS = "/api/clustering-results"

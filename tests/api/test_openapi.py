@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.api.conftest import Client
+from tests.api.clients import Client
 from tests.api.lakes import FIRST, NOW, HandMadeLake
 
 ROUTES = {

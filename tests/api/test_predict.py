@@ -9,7 +9,7 @@ import pytest
 
 from resources.cluster_model import ClusterModel
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of
+from tests.api.clients import Client, client_of
 from tests.api.lakes import FIRST, HandMadeLake, digest, version
 
 NEWER = FIRST.step(3)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.answers import Answers
-from tests.api.conftest import Client, problem
+from tests.api.clients import Client, problem
 from tests.api.lakes import FIRST, HandMadeLake
 
 ROUTES = ("cluster-stats", "clustering-results", "models")

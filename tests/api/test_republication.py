@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of
+from tests.api.clients import Client, client_of
 from tests.api.lakes import FIRST, HandMadeLake, digest
 
 OLD = {"a": 0, "b": 1, "gone": 1}

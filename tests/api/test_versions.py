@@ -1,6 +1,6 @@
 """Every answer says which version of a model assigned it, also where that is a pinned one."""
 
-from tests.api.conftest import Client
+from tests.api.clients import Client
 from tests.api.lakes import FIRST, HandMadeLake, digest, version
 
 PINNED = version(FIRST, 1)

@@ -11,7 +11,7 @@ import pytest
 from api.cursors import Cursors, Place
 from api.problems import BadParameterError
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of, problem
+from tests.api.clients import Client, client_of, problem
 from tests.api.lakes import FIRST, HandMadeLake
 
 URL = "/api/clustering-results"

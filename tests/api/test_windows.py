@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from resources.settings import Settings
-from tests.api.conftest import Client, client_of, problem
+from tests.api.clients import Client, client_of, problem
 from tests.api.lakes import GRID, HandMadeLake, version
 
 NOW = datetime.now(UTC)
