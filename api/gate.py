@@ -1,6 +1,5 @@
 """What every request passes before any route sees it: bounds, hosts, keys, rates, time."""
 
-import asyncio
 import logging
 import re
 from pathlib import Path
@@ -13,6 +12,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from api.bounds import check_url
 from api.clients import Origin, Proxies
 from api.cors import Cors, Headers
+from api.deadlines import Deadline, Deadlines
 from api.keyring import KeyRing
 from api.problems import ProblemError, on_problem
 from api.rates import Rates
@@ -66,6 +66,7 @@ class Gate:
         self._rates = Rates(settings.api_rate_per_minute) if counted else None
         self._policy = f'"default";q={settings.api_rate_per_minute};w=60'.encode()
         self._seconds = settings.api_timeout_seconds
+        self._deadlines = Deadlines(self._seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it with a problem.
@@ -77,23 +78,15 @@ class Gate:
             await self._app(scope, receive, send)
             return
         policy = _PAGE if scope["path"] in ("/schema", "/schema/") else _BARE
-        reply = _Reply(send, self._seconds, [*_HEADERS, policy])
-        if await self._answered(scope, receive, reply):
+        deadline = Deadline(self._deadlines)
+        reply = _Reply(send, deadline, [*_HEADERS, policy])
+        with deadline:
+            await self._answer(scope, receive, reply)
+        if not deadline.expired:
             return
         if reply.started:  # with no trace of where it stood: that would keep alive what the answer holds
             raise CutOffError(f"An answer was cut off: nothing of it went out for {self._seconds:g} s.")
         await _refuse(AnswerTimeoutError(self._seconds), scope, receive, reply)
-
-    async def _answered(self, scope: Scope, receive: Receive, reply: "_Reply") -> bool:
-        """Answer a request, unless that takes too long."""
-        try:
-            async with asyncio.timeout(self._seconds) as reply.deadline:
-                await self._answer(scope, receive, reply)
-        except TimeoutError:
-            if not reply.deadline.expired():
-                raise
-            return False
-        return True
 
     async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
         try:
@@ -156,12 +149,11 @@ class Gate:
 class _Reply:
     """The way an answer goes out: with the headers of all answers, and time for each of its parts."""
 
-    def __init__(self, send: Send, seconds: float, headers: Headers) -> None:
+    def __init__(self, send: Send, deadline: Deadline, headers: Headers) -> None:
         self.headers = headers
-        self.deadline = asyncio.Timeout(None)
         self.started = False
         self._send = send
-        self._seconds = seconds
+        self._deadline = deadline
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -176,8 +168,8 @@ class _Reply:
         await self._pass(message)
 
     async def _pass(self, message: Message) -> None:
-        if message.get("more_body") and not self.deadline.expired():
-            self.deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
+        if message.get("more_body"):
+            self._deadline.extend()
         await self._send(message)
 
 
