@@ -11,7 +11,7 @@ _LARGE_BYTES = 256 * 1024
 def give_back() -> None:
     """Have C's allocator (glibc's) keep one heap for all threads and large blocks apart, and that of Polars
     return what is free at once. To be called before Polars is loaded."""
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
+    os.environ["_RJEM_MALLOC_CONF"] = "dirty_decay_ms:0,muzzy_decay_ms:0"
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option:
         set_option(_ARENA_MAX, 1)
