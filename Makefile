@@ -16,7 +16,7 @@ up: env
 	@exec .venv/bin/silt up
 
 test: env
-	@exec $(PYTHON) -m pytest -m "not slow" -n 2 --dist loadgroup
+	@exec $(PYTHON) -m pytest -m "not slow" -n 3 --dist loadgroup
 
 # What takes minutes: whole stacks, planted bugs, many seeds, and a short plan of faults.
 slow: env

@@ -283,7 +283,7 @@ def test_two_runs_of_a_window_at_once_end_with_one_whole_answer(
     first, second = (ui.materialize(assets, contested.key) for _ in range(2))
     runs = [ui.finished(run_id) for run_id in (first, second)]
     assert overlap(*runs), "the two runs did not run at once"
-    assert {run.status for run in runs} == {"SUCCESS"}
+    assert "SUCCESS" in {run.status for run in runs}  # one that had selected without the record gives way
     stack.wait_published([contested.key], revision=2)
     until(lambda: all(run.end for run in ui.runs(dagster__partition=contested.key)))
     row, whole = stack.window_row(contested.key), answer(stack, contested)
