@@ -137,7 +137,7 @@ def _first_of_group(
     rows = _of_one(files, group[0], after) if len(group) == 1 else _of_several(files, group, after)
     if cluster is not None:
         rows = rows.filter(pl.col("cluster") == cluster)
-    if sum(map(_records, group)) > count:
+    if len(group) == 1 and _records(group[0]) > count:
         # The ids alone first: the last one wanted spares all later row groups of a big window.
         last = rows.select(_ID.bottom_k(count)).collect()["record_id"].max()
         rows = rows.filter(pl.lit(last, pl.String) >= _ID)

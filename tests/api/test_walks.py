@@ -1,6 +1,7 @@
 """Walks by signed cursors: as of one version, however often windows are published again meanwhile."""
 
 import base64
+import random
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,28 @@ def _walk(client: Client, url: str) -> Iterator[dict[str, Any]]:
     while url:
         rows, url = _next(client, url)
         yield from rows
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, list[tuple[str, str]]]]:
+    """A client of an API whose windows have different records, and their number; and what a walk gives."""
+    home, chance = tmp_path_factory.mktemp("uneven"), random.Random(0)
+    lake, rows = HandMadeLake(home / "lake"), list[tuple[str, str]]()
+    for step, size in enumerate((5, 2, 7, 1, 4, 6)):
+        names = sorted(f"{chance.random():.6f}" for _ in range(size))
+        lake.publish(FIRST.step(step), dict.fromkeys(names, 0))
+        rows[:0] = [(FIRST.step(step).key, name) for name in names]
+    with client_of(Settings(home=home)) as client:
+        yield client, rows
+
+
+@pytest.mark.parametrize("limit", range(1, 26))
+def test_walk_gives_each_row_once_whatever_the_sizes_of_pages_and_windows(
+    uneven: tuple[Client, list[tuple[str, str]]], limit: int
+) -> None:
+    client, rows = uneven
+    walked = [(row["window"], row["uniqueId"]) for row in _walk(client, f"{URL}?limit={limit}")]
+    assert walked == rows
 
 
 def test_walk_shows_what_was_published_when_it_began(
