@@ -116,7 +116,7 @@ def export(home: Path, lake: Lake, rows: int) -> bool:
             seconds = time.perf_counter() - started
         click.echo(
             f"export: {lines - 1:,} rows of CSV, {size / 1e6:,.0f} MB, in {seconds:.0f} s "
-            f"({server.cpu_seconds():.0f} s of CPU); resident before it {before:.0f} MB, "
+            f"({server.cpu_seconds():.0f} s of CPU); memory before it {before:.0f} MB, "
             f"at most {max(seen):.0f} MB (bound {_MEGABYTES:.0f} MB)"
         )
         return lines - 1 == rows and max(seen) <= _MEGABYTES
@@ -152,8 +152,8 @@ def _watched() -> Iterator[list[float]]:
 
 
 def _megabytes() -> float:
-    """Of the processes that this one started."""
-    return sum(child.memory_info().rss for child in psutil.Process().children(recursive=True)) / 1e6
+    """Of the processes that this one started; what they share counts once (PSS)."""
+    return sum(child.memory_full_info().pss for child in psutil.Process().children(recursive=True)) / 1e6
 
 
 def _client(server: Server) -> httpx.Client:
