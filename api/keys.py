@@ -4,7 +4,7 @@ from api.problems import BadParameterError
 from resources.errors import WindowError
 from resources.windows import Grid, Window
 
-_LAST = "~"
+LAST = "~"
 """Behind the key of every window."""
 
 
@@ -31,4 +31,4 @@ def bounds(grid: Grid, first: str | None, end: str | None) -> tuple[str, str]:
             named(grid, key, parameter)
     if first and end and first > end:
         raise BadParameterError("from", f"from={first} lies behind to={end}.")
-    return first or "", end or _LAST
+    return first or "", end or LAST

@@ -129,9 +129,7 @@ class Lists:
             answer = self._validators.answer(
                 request, MEDIA_TYPES[chosen], lambda: (start.version, now()), lambda: page(limit)
             )
-            if following := answer.headers.get(
-                "Link"
-            ):  # kept as its query: each client has its own name for us
+            if following := answer.headers.get("Link"):  # a query: each client has its own name for us
                 answer.headers["Link"] = _next_link(request, following)
             return answer
         except VersionGoneError as error:

@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from api import formats
 from api.finder import Finder
+from api.keys import LAST
 from api.published import Answer, WindowsView
 from api.schemas import Clustered
 from api.snapshots import AnswerTable, File, Snapshot, only
@@ -17,8 +18,6 @@ from resources.id_index import IdIndex
 from resources.lake import Lake
 
 _ID = pl.col("record_id")
-_LAST = "~"
-"""Behind the key of every window."""
 _MANY = 2**31
 _PROPERTIES = {
     "uniqueId": _ID,
@@ -71,7 +70,7 @@ class Results:
         return pl.concat(parts)
 
     def of_id(
-        self, unique_id: str, view: WindowsView, model: str | None, count: int, before: str = _LAST
+        self, unique_id: str, view: WindowsView, model: str | None, count: int, before: str = LAST
     ) -> list[Clustered]:
         """A record's results in the newest ``count`` published windows that have it (of one model, if given),
         newest first; of windows before a key alone."""
