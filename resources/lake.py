@@ -166,7 +166,7 @@ class Lake:
             raise self._lacks(name) from None
 
     def require(self, *names: str) -> None:
-        """Check that tables are there: one that is gone goes unnoticed while its handle is kept.
+        """Check that tables are there: in an object store an open one that is gone goes unnoticed.
 
         Raises:
             LakeError: a table is not there.
