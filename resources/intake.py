@@ -3,9 +3,12 @@
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import polars as pl
 
 from resources.contract import Contract
 from resources.dead_letter_topic import DeadLetterTopic
@@ -29,7 +32,14 @@ class Taker:
     """Takes the topic in: the only writer of ``records``, ``dead_letters`` and ``ledger``.
 
     Several takers may run at once, in any processes: the ledger decides whose rows count.
+
+    Attributes:
+        on_landed: called once for each intake that this taker won, with the rows of ``records`` exactly as
+            they were appended (all columns, sorted by window and record id; no rows where it landed none).
+            So a run need not read back what it has just written.
     """
+
+    on_landed: Callable[[Intake, pl.DataFrame], None] | None = None
 
     def __init__(self, settings: Settings, contract: Contract, lake: Lake) -> None:
         self.settings = settings
@@ -133,7 +143,8 @@ class Attempt:
         """
         self._landing.take(self._read)
         self._check_same_topic()
-        self._taker.lake.append("records", self._landing.records())
+        self._records = self._landing.records()
+        self._taker.lake.append("records", self._records)
         self._taker.lake.append("dead_letters", self._landing.dead_letters())
 
     def enter(self) -> Intake | None:
@@ -146,7 +157,10 @@ class Attempt:
         if not entered:
             _LOG.info("Intake %d was another taker's: reading the ledger again.", self.number)
             time.sleep(0.05)
-        elif copies := self._taker.dead_letter_topic:
+            return None
+        if self._taker.on_landed:
+            self._taker.on_landed(entered, self._records)
+        if copies := self._taker.dead_letter_topic:
             copies.produce(self._taker.ledger.intakes())
         return entered
 

@@ -3,8 +3,10 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+import polars as pl
 import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
+from polars.testing import assert_frame_equal
 
 import resources.intake
 from tests.resources.conftest import GRID, Feed, MakeFeed, record
@@ -138,6 +140,28 @@ def test_only_what_is_there_is_taken_in_and_nothing_costs_no_intake(
     assert [intake.caught_up for intake in taken] == [False] * (len(taken) - 1) + [True]
     assert feed.taker().take_new() == []
     check_accounting(feed)
+
+
+# ---- what a run gets to see of its intakes ----
+
+
+def test_a_taker_shows_the_rows_that_its_intakes_landed_as_the_lake_holds_them(
+    make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.intake, "CHUNK_BYTES", 50_000)
+    feed = make_feed()
+    seen: list[tuple[int, pl.DataFrame]] = []
+    taker = feed.taker()
+    taker.on_landed = lambda intake, rows: seen.append((intake.number, rows))
+    assert taker.take() is not None
+    assert [(number, rows.height) for number, rows in seen] == [(1, 0)]
+    feed.send_records(range(2_500))
+    taken = taker.take_new()
+    assert len(taken) >= 2
+    assert [number for number, _ in seen[1:]] == [intake.number for intake in taken]
+    stored = feed.stored("records")
+    for number, rows in seen:
+        assert_frame_equal(rows, stored.filter(pl.col("intake") == number), check_column_order=False)
 
 
 # ---- where the first intake starts ----

@@ -48,7 +48,11 @@ def test_a_taker_that_loses_says_so_and_its_rows_stay_invisible(feed: Feed) -> N
     feed.send_records(range(5))
     lake = SlowLake(feed.settings.lake)
     lake.rival = feed.take
-    assert Taker(feed.settings, feed.contract, lake).take() is None
+    taker = Taker(feed.settings, feed.contract, lake)
+    seen: list[int] = []
+    taker.on_landed = lambda intake, rows: seen.append(intake.number)
+    assert taker.take() is None
+    assert seen == []
     assert feed.stored("records").height == 10
     check_accounting(feed)
 
