@@ -85,13 +85,21 @@ def assets(start: int) -> list[str]:
 def _executes_a_run(process: psutil.Process) -> bool:
     """Whether the code server spawned it: by way of a forkserver, whose children have its command line."""
     with contextlib.suppress(psutil.Error):
-        parent = process.parent()
-        return parent is not None and _is_forkserver(process) and _is_forkserver(parent)
+        return _is_forked(process) and _is_forkserver(process.parent())
     return False
 
 
-def _is_forkserver(process: psutil.Process) -> bool:
-    return any("multiprocessing.forkserver" in argument for argument in process.cmdline())
+def _is_forkserver(process: psutil.Process | None) -> bool:
+    """The first one is itself a fork, of the code server; one that takes its place starts from nothing."""
+    if process is None:
+        return False
+    return _is_forked(process) or any("multiprocessing.forkserver" in word for word in process.cmdline())
+
+
+def _is_forked(process: psutil.Process) -> bool:
+    """Whether it has the command line of its parent."""
+    parent = process.parent()
+    return parent is not None and process.cmdline() == parent.cmdline()
 
 
 def _lives(process: psutil.Process) -> bool:
