@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from platform_assets.models import rehearse
+from platform_assets.models import in_process, rehearse
 from platform_assets.run import Platform
 from platform_assets.spark_session import SparkConnectResource
 from resources.accounting import account
@@ -31,6 +31,7 @@ def attend(
     A broker or a Spark server that is away is asked again: nothing is lost before the close.
     """
     close = platform.grid.close(window)
+    platform.rows.keep(window)
     every = timedelta(seconds=platform.settings.intake_seconds)
     if _until(close) > 0:
         context.log.info(f"The window closes in {_until(close):.0f} s: attending it.")
@@ -64,7 +65,8 @@ def _prepare(
 ) -> bool:
     close = platform.grid.close(window)
     try:
-        spark.connect()
+        if not in_process(platform, platform.taker.ledger.intakes().records(window)):
+            spark.connect()
         if close - datetime.now(UTC) >= REHEARSAL:
             account(platform.lake, platform.taker.ledger.intakes(), window)  # a first time costs more
             rehearse(spark, platform, window)

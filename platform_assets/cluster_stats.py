@@ -53,11 +53,14 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
 
 
 def _assigned(platform: Platform, batch: Batch) -> pl.LazyFrame:
-    """The batch's records with their clusters.
+    """The batch's records with their clusters: of this run, or else as the lake has them.
 
     Raises:
         LakeError: the window's results are not its present batch's.
     """
+    held = platform.rows.held(batch.digest)
+    if held is not None and "cluster" in held.columns:
+        return held.lazy()
     results = (
         platform.lake.read_window("clustering_results", batch.window)
         .filter(pl.col("digest") == batch.digest)

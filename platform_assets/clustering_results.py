@@ -1,22 +1,30 @@
-"""``clustering_results``: every record's cluster, assigned by Spark from the stored model."""
+"""``clustering_results``: every record's cluster, assigned from the stored model."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import dagster as dg
+import numpy as np
 import polars as pl
-from pyspark.sql import DataFrame
+import pyarrow as pa  # type: ignore[import-untyped]
 from pyspark.sql import functions as sf
 
-from platform_assets.models import batch_records
+from platform_assets.models import on_spark
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
-from platform_assets.training.assign import assigned
+from platform_assets.training.assign import assigned as assigned_on_spark
+from platform_assets.training.points import Points, assigned
 from resources.assigning import assigning_model
 from resources.batch import Batch
-from resources.contract import Contract
+from resources.cluster_model import ClusterModel
 from resources.errors import LakeError
-from resources.spark import column
+from resources.spark import arrow_tables, column
 from resources.tables import TABLES
 from resources.windows import SLOTS
+
+_BLOCK = 131_072
+_KINDS = {"number": pl.Float64, "string": pl.String}
 
 
 def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
@@ -37,43 +45,103 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
         with window_of(context, platform, spark) as window:
             batch = platform.batch(window)
             stored = assigning_model(platform.lake, platform.grid, batch)
-            results = pl.DataFrame(schema=dict(TABLES["clustering_results"].schema))
-            if stored and (model := stored.model):
-                records = batch_records(spark, platform, batch)
-                clustered = assigned(records, platform.contract, model, batch.records)
-                results = _results(clustered, platform.contract, batch, str(stored.version))
+            found, version = Clustered(), str(stored.version) if stored else None
+            if stored and stored.model:
+                if platform.rows.fit(batch.records):
+                    found = _in_process(platform, batch, stored.model)
+                else:
+                    found = _on_spark(spark, platform, batch, stored.model)
             platform.check_current(batch)
-            platform.lake.replace_window("clustering_results", window, results)
+            platform.lake.replace_window("clustering_results", window, lambda: _stream(found, batch, version))
             return dg.MaterializeResult(
                 metadata={
-                    "dagster/row_count": results.height,
-                    "sizes": results["cluster"].value_counts().sort("cluster")["count"].to_list(),
-                    "mean distance": results.select(pl.col("distance").mean()).item(),
+                    "dagster/row_count": sum(found.sizes),
+                    "sizes": list(found.sizes),
+                    "mean distance": found.mean_distance,
                     "revision": batch.revision,
-                    "model version": str(stored.version) if stored else None,
+                    "model version": version,
                 }
             )
 
     return clustering_results
 
 
-def _results(frame: DataFrame, contract: Contract, batch: Batch, model_version: str) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Clustered:
+    """A batch's records with their clusters.
+
+    Attributes:
+        blocks: makes them, by rising id: ``record_id``, ``event_time``, ``cluster``, ``distance`` and
+            ``features``, a JSON object.
+        sizes: records per cluster.
+    """
+
+    blocks: Callable[[], Iterable[pl.DataFrame]] = tuple
+    sizes: Sequence[int] = ()
+    mean_distance: float | None = None
+
+
+def _in_process(platform: Platform, batch: Batch, model: ClusterModel) -> Clustered:
+    contract, records = platform.contract, platform.records(batch)
+    clusters, distances = assigned(Points(records, contract, model.features), model.centres)
+    platform.rows.hold(batch.digest, records.with_columns(pl.Series("cluster", clusters)))
+    features = pl.struct(
+        pl.col(contract.columns[name]).cast(kind).alias(name)
+        for name, kind in ((name, _KINDS[contract.fields[name]]) for name in contract.features)
+    )
+
+    def blocks() -> Iterator[pl.DataFrame]:
+        for start in range(0, len(clusters), _BLOCK):
+            place = slice(start, start + _BLOCK)
+            yield records[place].select(
+                "record_id",
+                "event_time",
+                pl.Series("cluster", clusters[place]),
+                pl.Series("distance", distances[place]),
+                features.struct.json_encode().alias("features"),
+            )
+
+    sizes = np.bincount(clusters, minlength=len(model.centres))
+    return Clustered(blocks, sizes[sizes > 0].tolist(), float(distances.mean()))
+
+
+def _on_spark(
+    spark: SparkConnectResource, platform: Platform, batch: Batch, model: ClusterModel
+) -> Clustered:
+    contract = platform.contract
+    records = on_spark(spark, platform, batch, [batch.window], batch.records)
+    clustered = assigned_on_spark(records, contract, model, batch.records)
+    sums = clustered.groupBy("cluster").agg(sf.count("*"), sf.sum("distance")).orderBy("cluster").collect()
+    sizes = [row[1] for row in sums]
+    if sum(sizes) != batch.records:
+        raise LakeError(
+            f"Spark assigned {sum(sizes)} records of window {batch.window.key}, its batch has "
+            f"{batch.records}: materialize the window again; if it stays so, the lake is damaged."
+        )
     features = sf.struct(*(sf.col(column(contract, name)).alias(name) for name in contract.features))
-    rows = frame.select(
+    rows = clustered.orderBy("record_id").select(
         "record_id",
         "event_time",
         "cluster",
         "distance",
         sf.to_json(features, {"ignoreNullFields": "false"}).alias("features"),
-    ).toArrow()
-    results = pl.DataFrame(rows)
-    if results.height != batch.records:
-        raise LakeError(
-            f"Spark assigned {results.height} records of window {batch.window.key}, its batch has "
-            f"{batch.records}: materialize the window again; if it stays so, the lake is damaged."
-        )
+    )
+    return Clustered(
+        lambda: map(pl.DataFrame, arrow_tables(rows)), sizes, sum(row[2] for row in sums) / sum(sizes)
+    )
+
+
+def _stream(found: Clustered, batch: Batch, model_version: str | None) -> pa.RecordBatchReader:
+    """The rows of ``clustering_results``, made while they are written."""
     schema = TABLES["clustering_results"].schema
     values = batch.answer() | {"model_version": model_version}
-    answer = [pl.lit(value).alias(name) for name, value in values.items()]
+    constant = [pl.lit(value).alias(name) for name, value in values.items()]
     typed = [pl.col(name).cast(kind) for name, kind in schema.items()]
-    return results.with_columns(answer).select(typed).sort("record_id")
+    empty = pl.DataFrame(schema=dict(schema)).to_arrow(compat_level=pl.CompatLevel.oldest())
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for block in found.blocks():
+            rows = block.with_columns(constant).select(typed)
+            yield from rows.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+
+    return pa.RecordBatchReader.from_batches(empty.schema, batches())

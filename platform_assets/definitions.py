@@ -33,6 +33,7 @@ def defs() -> dg.Definitions:
     contract = load_contract(settings.contract)
     lake = Lake(settings.lake)
     lake.create(datetime.now(UTC), settings.lateness)
+    platform = Platform(settings, contract, lake, Taker(settings, contract, lake))
     partitions = make_partitions(lake.floor(), settings.window_minutes)
     assets = [
         make_kafka_batch(partitions),
@@ -47,7 +48,7 @@ def defs() -> dg.Definitions:
         sensors=[make_window_sensor(assets), make_alert_sensor()],
         schedules=make_upkeep(assets),
         resources={
-            "platform": Platform(settings, contract, lake, Taker(settings, contract, lake)),
+            "platform": platform,
             "spark": SparkConnectResource(spark_config=spark_config(settings)),
         },
         executor=dg.in_process_executor,

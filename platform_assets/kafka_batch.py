@@ -50,6 +50,7 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
                 intakes,
                 platform.settings.model_scheme,
                 pin_of(platform.lake, platform.contract, platform.grid, window),
+                platform.rows,
             )
             accounted = accounting(account(platform.lake, intakes, window))
             yield accounted.result(ACCOUNTING, dg.AssetCheckSeverity.ERROR)

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from platform_assets.partitions import Partitions, source_mapping
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
-from platform_assets.training.assign import assigned
+from platform_assets.training.engines import Records
 from platform_assets.training.features import profile
 from platform_assets.training.trainers import TRAINERS
 from platform_assets.training.training import Stopwatch
@@ -58,19 +58,23 @@ def make_model(slot: int, partitions: Partitions, scheme: Scheme = DISJOINT) -> 
     return model
 
 
-def batch_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> DataFrame:
-    """A batch's records in order, as one Spark frame for all assets of a run; there is at least one."""
-    return _held(spark, platform, batch, [batch.window], batch.records)
+def seen_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> Records:
+    """The records that a batch's model is trained on; there is at least one."""
+    if in_process(platform, batch.seen):
+        return platform.seen(batch)
+    return on_spark(spark, platform, batch, batch.sources(platform.grid), batch.seen)
 
 
-def seen_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> DataFrame:
-    """The records that a batch's model is trained on, as :func:`batch_records` gives the window's own."""
-    return _held(spark, platform, batch, batch.sources(platform.grid), batch.seen)
+def in_process(platform: Platform, records: int) -> bool:
+    """Whether the run itself trains on so many records."""
+    return TRAINERS[platform.contract.trainer].in_process and platform.rows.fit(records)
 
 
-def _held(
+def on_spark(
     spark: SparkConnectResource, platform: Platform, batch: Batch, windows: list[Window], records: int
 ) -> DataFrame:
+    """A batch's records of windows in order, as one Spark frame for all assets of a run."""
+
     def select(session: SparkSession) -> DataFrame:
         suit_size(session, records)
         landed = _landed(session, platform, windows, batch.covered)
@@ -92,17 +96,23 @@ def rehearse(spark: SparkConnectResource, platform: Platform, window: Window) ->
 
     What a first time costs, here and on the server, is paid before the close.
     """
-    session, intakes = spark.spark_session, platform.taker.ledger.intakes()
     newest_pins(platform.lake)  # opens the table
-    if not intakes.attempts_with(window, intakes.last):
-        return
-    suit_size(session, SMALL)
-    trainer = TRAINERS[platform.contract.trainer]
-    records = trainer.in_order(_landed(session, platform, [window], intakes.last).limit(SMALL), SMALL)
-    found = profile(records, platform.contract)
-    if found.enough:
-        model = trainer.train(records, platform.contract, found).model
-        assigned(records, platform.contract, model).select("cluster", "distance").toArrow()
+    landed = platform.taker.ledger.intakes().records(window)
+    if landed:
+        records = _some(spark, platform, window, landed)
+        found = profile(records, platform.contract)
+        if found.enough:
+            TRAINERS[platform.contract.trainer].train(records, platform.contract, found)
+
+
+def _some(spark: SparkConnectResource, platform: Platform, window: Window, landed: int) -> Records:
+    """Some of what has landed for an open window, where its run will have it."""
+    if in_process(platform, landed):
+        return platform.rows.some(SMALL)
+    suit_size(spark.spark_session, SMALL)
+    covered = platform.taker.ledger.intakes().last
+    some = _landed(spark.spark_session, platform, [window], covered).limit(SMALL)
+    return TRAINERS[platform.contract.trainer].in_order(some, SMALL)
 
 
 def _empty(platform: Platform, batch: Batch) -> dict[str, Any]:
@@ -122,7 +132,7 @@ def _empty(platform: Platform, batch: Batch) -> dict[str, Any]:
     }
 
 
-def _trained(records: DataFrame, contract: Contract) -> dict[str, Any]:
+def _trained(records: Records, contract: Contract) -> dict[str, Any]:
     watch = Stopwatch()
     with watch.step("profile"):
         found = profile(records, contract)

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import NoReturn
 
 import dagster as dg
+import polars as pl
 
 from platform_assets.liveness import claim
 from platform_assets.spark_session import SparkConnectResource
@@ -20,6 +21,7 @@ from resources.lake import STORE_ERRORS, Lake, store_failed
 from resources.publication import record_failure
 from resources.settings import Settings
 from resources.spark import SERVER_ERRORS, stopped_answering
+from resources.window_rows import WindowRows
 from resources.windows import Grid, Window
 
 PARTITION_TAG = "dagster/partition"
@@ -38,13 +40,36 @@ class Platform:
     lake: Lake
     taker: Taker
 
+    def __post_init__(self) -> None:
+        self.taker.on_landed = self.rows.land
+
     @property
     def grid(self) -> Grid:
         return self.settings.grid
 
+    @cached_property
+    def rows(self) -> WindowRows:
+        """The records that a run has in memory."""
+        return WindowRows(self.lake, self.contract, self.settings.run_bytes)
+
     def batch(self, window: Window) -> Batch:
         """The window's batch as it stands."""
         return read_batch(self.lake, self.contract, window)
+
+    def records(self, batch: Batch) -> pl.DataFrame:
+        """A batch's records, in memory for all assets of the run."""
+        held = self.rows.held(batch.digest)
+        if held is None:
+            intakes = self.taker.ledger.intakes()
+            held, _ = self.rows.selection(batch.window, intakes, batch.covered)
+            self.rows.hold(batch.digest, held)
+        return held
+
+    def seen(self, batch: Batch) -> pl.DataFrame:
+        """The records that a batch's model sees."""
+        intakes, windows = self.taker.ledger.intakes(), batch.sources(self.grid)
+        earlier = [self.rows.selection(window, intakes, batch.covered)[0] for window in windows[:-1]]
+        return pl.concat([*earlier, self.records(batch)], how="diagonal")
 
     def check_current(self, batch: Batch) -> None:
         """Refuse a batch that another run has replaced."""

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 
 from resources.contract import Contract
@@ -13,10 +14,10 @@ from resources.lake import Lake
 from resources.scheme import DISJOINT, Scheme
 from resources.tables import TABLES
 from resources.versions import Pin
+from resources.window_rows import ORDER, WindowRows
 from resources.windows import Grid, Window
 
-_ORDER = ("event_time", "kafka_partition", "kafka_offset", "intake")
-_SELECTED = ("record_id", *_ORDER)
+_PLACE = ("intake", "kafka_partition", "kafka_offset")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def select(
     intakes: Intakes,
     scheme: Scheme = DISJOINT,
     pin: Pin | None = None,
+    rows: WindowRows | None = None,
 ) -> Batch:
     """Select a window's records among all that the intakes landed, and write the batch's row.
 
@@ -103,14 +105,15 @@ def select(
 
     Args:
         pin: of the window's model.
+        rows: what the run has of the window already; it holds the batch's records afterwards.
     """
-    rows = landed(lake, window, intakes, intakes.last).select(_SELECTED).collect()
-    kept = _latest(rows.lazy()).collect()
+    rows = rows or WindowRows(lake, contract, most_bytes=0)
+    kept, landed_by = rows.selection(window, intakes, intakes.last)
     sources = [window]
     if kept.height and scheme.before(window.slot):
         sources = scheme.sources(window, lake.floor())
-    earlier = [latest(lake, source, intakes, intakes.last).select(_SELECTED) for source in sources[:-1]]
-    seen = pl.concat([*pl.collect_all(earlier), kept])
+    earlier = [rows.selection(source, intakes, intakes.last)[0].select(_PLACE) for source in sources[:-1]]
+    seen = pl.concat([*earlier, kept.select(_PLACE)])
     reached = intakes.first_to_reach(grid.close(window), datetime.now(UTC)) or intakes.last
     terms = contract.version if scheme == DISJOINT else f"{contract.version}\n{scheme.name}"
     digest = _digest(seen, intakes, intakes[reached].topic_id, terms)
@@ -125,8 +128,8 @@ def select(
         covered=intakes.last,
         contract_version=contract.version,
         records=kept.height,
-        late=rows.filter(pl.col("intake") > reached).height,
-        duplicates=rows.height - kept.height,
+        late=int((landed_by > reached).sum()),
+        duplicates=landed_by.len() - kept.height,
         dead_letters=intakes.dead_letters(window),
         missing=intakes.missing(window),
         first_source=sources[0].key,
@@ -137,6 +140,7 @@ def select(
     values = batch.answer() | batch.counts() | batch.pin()
     row = pl.DataFrame([values], schema=dict(TABLES["kafka_batch"].schema))
     lake.replace_window("kafka_batch", window, row)
+    rows.hold(batch.digest, kept)
     return batch
 
 
@@ -158,7 +162,7 @@ def selected(lake: Lake, batch: Batch, intakes: Intakes) -> pl.LazyFrame:
 
 
 def _latest(rows: pl.LazyFrame) -> pl.LazyFrame:
-    ordered = rows.sort(*_ORDER)
+    ordered = rows.sort(*ORDER)
     return ordered.unique("record_id", keep="last", maintain_order=True)
 
 
@@ -194,16 +198,16 @@ def check_current(lake: Lake, contract: Contract, batch: Batch) -> None:
 
 
 def _digest(seen: pl.DataFrame, intakes: Intakes, topic_now: str, terms: str) -> str:
-    places = ("life", "kafka_partition", "kafka_offset")
-    ordered = seen.join(intakes.lives, left_on="intake", right_on="number").sort(places)
-    topics = dict(ordered.select("life", "topic_id").iter_rows()) or {0: topic_now}
+    lives = intakes.lives.filter(pl.col("number").is_in(seen["intake"].unique().implode()))
+    read = lives.group_by("life", "topic_id").agg("number").sort("life").select("topic_id", "number")
     digest = hashlib.sha256()
-    for life, topic in topics.items():
+    for topic, numbers in read.iter_rows() if read.height else [(topic_now, [])]:
         digest.update(f"{topic}\n{terms}\n".encode())
-        mine = ordered.filter(pl.col("life") == life)
-        for (partition,), rows in mine.group_by("kafka_partition", maintain_order=True):
-            digest.update(f"{partition}:{rows.height}\n".encode())
-            digest.update(rows["kafka_offset"].to_numpy().astype("<i8").tobytes())
+        mine = seen.filter(pl.col("intake").is_in(numbers))
+        for partition in mine["kafka_partition"].unique().sort():
+            offsets = mine.filter(pl.col("kafka_partition") == partition)["kafka_offset"].to_numpy()
+            digest.update(f"{partition}:{len(offsets)}\n".encode())
+            digest.update(np.sort(offsets).astype("<i8").tobytes())
     return digest.hexdigest()
 
 

@@ -134,6 +134,10 @@ class Intakes:
             )
         )
 
+    def records(self, window: Window) -> int:
+        """How many records have landed for a window."""
+        return int(self._counted.filter(pl.col("window") == window.key)["records"].sum())
+
     def attempts_with(self, window: Window, covered: int) -> list[str]:
         """The attempts, up to intake ``covered``, that landed records for a window."""
         mine = (pl.col("window") == window.key) & (pl.col("number") <= covered)

@@ -31,6 +31,7 @@ from resources.windows import Window
 STORE_ERRORS = (DeltaError, OSError)
 """What a store raises that is full, away or busy."""
 _FLOOR = "silt.floor"
+_ERASURES = "silt.erasures"
 FILES_KEPT = timedelta(hours=6)
 """A data file stays so long after it left its table: readers of an older version have hours to finish."""
 VERSIONS_KEPT = timedelta(days=3)
@@ -145,6 +146,17 @@ class Lake:
 
         self.commit("windows", move)
 
+    def erasures(self) -> str:
+        """Another text after each erasure of records: who keeps some in memory reads them again then."""
+        return self.table("records").metadata().configuration.get(_ERASURES, "")
+
+    def mark_erasure(self) -> None:
+        """Tell all who keep records in memory that some were erased."""
+        mark = {_ERASURES: os.urandom(8).hex()}
+        self.commit(
+            "records", lambda table: table.alter.set_table_properties(mark, raise_if_not_exists=False)
+        )
+
     def table(self, name: str, version: int | None = None) -> DeltaTable:
         """A table as it is now, or as it was at an older version.
 
@@ -256,12 +268,15 @@ class Lake:
         self,
         name: str,
         window: Window,
-        frame: pl.DataFrame,
+        rows: pl.DataFrame | Callable[[], Any],
         digest: str | None = None,
         revision: int | None = None,
     ) -> int:
         """Replace a window's rows (only those of a digest and a revision, if given) in one commit; no rows
         delete it.
+
+        Args:
+            rows: or what makes an Arrow stream of them, once for each try.
 
         Returns:
             The table's version that holds the new rows.
@@ -273,7 +288,8 @@ class Lake:
             predicate += f" AND revision = {revision}"
 
         def write(table: DeltaTable) -> None:
-            write_deltalake(table, frame, mode="overwrite", predicate=predicate, writer_properties=WRITER)
+            data = rows() if callable(rows) else rows
+            write_deltalake(table, data, mode="overwrite", predicate=predicate, writer_properties=WRITER)
 
         return self.commit(name, write)
 

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     spark_port: Port = Field(15002, description="of the Spark Connect server that Silt starts itself")
     broker_memory: Memory = Field("256m", description="heap of that broker")
     spark_memory: Memory = Field("1g", description="heap of that Spark server")
+    run_memory: Memory = Field(
+        "1536m", description="for the records of a run's windows; where they outgrow it, Spark answers"
+    )
 
     alert_webhook: str = Field("", description="URL that is told of failed and overdue windows, by POST")
 
@@ -158,6 +161,11 @@ class Settings(BaseSettings):
     def lead(self) -> timedelta:
         """So long before its end a window's run is there, the whole window at most; zero: only once due."""
         return timedelta(seconds=min(self.lead_seconds, self.window_minutes * 60))
+
+    @property
+    def run_bytes(self) -> int:
+        """Memory for the records of a run's windows."""
+        return int(self.run_memory[:-1]) << {"m": 20, "g": 30}[self.run_memory[-1]]
 
     @property
     def lateness(self) -> timedelta:

@@ -1,7 +1,7 @@
 """Spark's configuration, and a window's records as a Spark frame."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -115,6 +115,17 @@ def selected_records(
 def _url(file: str) -> str:
     """A local path as Hadoop takes it whatever its default file system is; it wants no percent-encoding."""
     return f"file://{file}" if file.startswith("/") else file
+
+
+def arrow_tables(frame: DataFrame) -> Iterator[Any]:
+    """A frame's rows as they come, as Arrow tables: ``toArrow`` would hold them all.
+
+    What ``toLocalIterator`` of pyspark goes over, before it makes objects of the rows.
+    """
+    connected: Any = frame
+    client, plan = connected.sparkSession.client, connected._plan
+    answers = client.to_table_as_iterator(plan.to_proto(client), plan.observations)
+    return (table for table in answers if not isinstance(table, StructType))
 
 
 def column(contract: Contract, field: str) -> str:

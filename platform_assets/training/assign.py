@@ -6,9 +6,9 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as sf
 
-from platform_assets.training.features import with_point
-from resources.cluster_model import ClusterModel, Floats
+from resources.cluster_model import ClusterModel, Feature, Floats
 from resources.contract import Contract
+from resources.spark import column
 
 LEAST = "least square"  # a blank is in no column of a record, nor of the lake
 _SQUARES = "all squares"
@@ -78,3 +78,29 @@ def _looped(names: Sequence[str], centres: Floats) -> Column:
             lambda total, square: total + square,
         ),
     )
+
+
+def with_point(
+    records: DataFrame, contract: Contract, features: Sequence[Feature]
+) -> tuple[DataFrame, list[str]]:
+    """The records with more columns, the encoded and scaled features: the same as ``Feature.encode``.
+
+    Returns:
+        The frame, and these columns' names: with a blank, which no column of a record has.
+    """
+    columns = [column for feature in features for column in _encoded(contract, feature)]
+    named = {f"point {place}": column for place, column in enumerate(columns)}
+    return records.withColumns(named), list(named)
+
+
+def _encoded(contract: Contract, feature: Feature) -> list[Column]:
+    value, other = sf.col(column(contract, feature.name)), len(feature.labels)
+    if feature.kind == "number":
+        return [sf.coalesce(value, sf.lit(feature.fill)) * feature.scale]
+    if feature.one_hot:
+        one, none = sf.lit(feature.scale), sf.lit(0.0)
+        own = [sf.when(value == label, one).otherwise(none) for label in feature.labels]
+        return [*own, sf.when(value.isin(*feature.labels), none).otherwise(one)]
+    labels = sf.lit(list(feature.labels)) if feature.labels else sf.array().cast("array<string>")
+    place = sf.array_position(labels, value)
+    return [sf.when(place > 0, place - 1).otherwise(other).cast("double") * feature.scale]

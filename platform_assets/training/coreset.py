@@ -1,4 +1,4 @@
-"""The trainer ``coreset``: the driver fits a weighted sample, Spark refines the centres on all records.
+"""The trainer ``coreset``: a weighted sample is fitted, and the centres are refined on all records.
 
 The sample is a lightweight coreset (Bachem, Lucic, Krause: Scalable k-means clustering via lightweight
 coresets, KDD 2018): drawn half uniformly, half by squared distance from the mean, each point weighted by one
@@ -9,14 +9,14 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as sf
+from pyspark.sql import DataFrame
 
-from platform_assets.training.assign import squares
 from platform_assets.training.choice import Candidate, choose
-from platform_assets.training.features import Profile, with_point
-from platform_assets.training.quality import Quality, Sums, quality, spark_quality, spark_sums
+from platform_assets.training.engines import EnginePoints, Records, engine
+from platform_assets.training.features import Profile
+from platform_assets.training.quality import Quality, Sums, quality
 from platform_assets.training.restarts import Fit, best_fit, by_size
+from platform_assets.training.sampling import Lightweight
 from platform_assets.training.training import Stopwatch, Training
 from resources.cluster_model import ClusterModel, Floats
 from resources.contract import ClusterRange, Contract
@@ -29,7 +29,6 @@ STEPS = 4
 MOVED = 1e-3
 """Centres that move by less, in scaled units, stand still: a mean of a million records is no surer."""
 _BLOCK = 65_536
-_DRAW, _CHANCE = "uniform in [0, 1)", "chance to be drawn"
 
 
 @dataclass(frozen=True)
@@ -52,44 +51,41 @@ def in_order(records: DataFrame, count: int) -> DataFrame:
     return records.repartition(blocks, "record_id").sortWithinPartitions("record_id")
 
 
-def train(ordered: DataFrame, contract: Contract, found: Profile) -> Training:
+def train(records: Records, contract: Contract, found: Profile) -> Training:
     """Fit the centres: to all points, or to a sample of them and then to all.
 
     Args:
-        ordered: the records, :func:`in_order`.
+        records: those of Spark :func:`in_order`.
         found: what they look like; there are enough.
     """
-    points, names = with_point(ordered, contract, found.features)
-    if found.records <= SAMPLE:
-        return _exact(points.select(*names), contract, found)
-    held = points.select(*names, _draw(contract.seed).alias(_DRAW)).persist()
+    points = engine(records, contract).points(found.features, found.records)
     try:
-        return _refined(held, contract, found)
+        return (_exact if found.records <= SAMPLE else _refined)(points, contract, found)
     finally:
-        held.unpersist()
+        points.release()
 
 
-def _exact(points: DataFrame, contract: Contract, found: Profile) -> Training:
+def _exact(points: EnginePoints, contract: Contract, found: Profile) -> Training:
     watch = Stopwatch()
     with watch.step("sample"):
-        sample = _rows(points)
+        sample = _in_order(points.rows())
     fit, candidates = _fitted(contract, sample, np.ones(len(sample)), watch)
     with watch.step("score"):
         scores = quality(sample, fit.centres)
     return _training(found, fit, candidates, scores, len(sample), watch)
 
 
-def _refined(held: DataFrame, contract: Contract, found: Profile) -> Training:
+def _refined(points: EnginePoints, contract: Contract, found: Profile) -> Training:
     watch = Stopwatch()
-    points = held.drop(_DRAW)
     with watch.step("sample"):
-        rows = _rows(_drawn(held, points.columns, found))
+        coreset = Lightweight(SAMPLE, found.records, found.means, found.squares, contract.seed)
+        rows = _in_order(points.drawn(coreset))
         sample, weights = rows[:, :-1], rows[:, -1]
     fit, candidates = _fitted(contract, sample, weights, watch)
     with watch.step("refine"):
-        lloyd = _lloyd(points, fit.centres, found.records)
+        lloyd = _lloyd(points, fit.centres)
     with watch.step("score"):
-        scores = spark_quality(points, lloyd.centres, lloyd.sums)
+        scores = points.quality(lloyd.centres, lloyd.sums)
     moved = replace(
         fit, centres=lloyd.centres, converged=lloyd.converged, iterations=fit.iterations + lloyd.steps
     )
@@ -130,34 +126,15 @@ def _fitted(
         return best_fit(points, weights, k, contract.seed), candidates
 
 
-def _rows(points: DataFrame) -> Floats:
-    """A frame's rows, shape (n, columns), in an order that they alone decide."""
-    rows = np.column_stack([column.to_numpy() for column in points.toArrow().columns])
+def _in_order(rows: Floats) -> Floats:
+    """Rows, shape (n, columns), in an order that they alone decide."""
     return rows[np.lexsort(rows.T[::-1])]
 
 
-def _draw(seed: int) -> Column:
-    """A number in [0, 1) for each record, from its id and the seed alone."""
-    return sf.shiftrightunsigned(sf.xxhash64("record_id", sf.lit(seed)), 11) * 2.0**-53
-
-
-def _drawn(held: DataFrame, names: list[str], found: Profile) -> DataFrame:
-    """The sample's points and their weights: each is drawn by itself, in whatever order they lie."""
-    means = [place for encoder in found.encoders for place in encoder.mean]
-    spread = sum(encoder.squares for encoder in found.encoders)
-    from_mean = squares(names, np.array([means]), found.records)[0]
-    chance = sf.least(sf.lit(1.0), SAMPLE * (0.5 / found.records + 0.5 / spread * from_mean))
-    return (
-        held.withColumn(_CHANCE, chance)
-        .where(sf.col(_DRAW) < sf.col(_CHANCE))
-        .select(*names, 1 / sf.col(_CHANCE))
-    )
-
-
-def _lloyd(points: DataFrame, centres: Floats, count: int) -> _Lloyd:
+def _lloyd(points: EnginePoints, centres: Floats) -> _Lloyd:
     """Lloyd's steps over all records: each moves the centres to the means of the records nearest to them."""
     for step in range(1, STEPS + 1):
-        sums = spark_sums(points, centres, count)
+        sums = points.sums(centres)
         converged = bool(np.linalg.norm(sums.means - centres, axis=1).max() < MOVED)
         if converged or step == STEPS:
             break

@@ -1,16 +1,14 @@
-"""How a window's records become points: one pass of Spark counts what the encoders need."""
+"""How a window's records become points: one pass counts what the encoders need."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as sf
 
-from resources.cluster_model import Feature
+from platform_assets.training.engines import Engine, Records, engine
+from resources.cluster_model import Feature, Floats
 from resources.contract import Contract
-from resources.spark import column
 
 MOST_LABELS = 20
 """So many labels of a one-hot category, the most frequent, have a column of their own."""
@@ -51,15 +49,27 @@ class Profile:
     def features(self) -> tuple[Feature, ...]:
         return tuple(encoder.feature for encoder in self.encoders)
 
+    @property
+    def means(self) -> Floats:
+        """Of the points' columns, shape (d,)."""
+        return np.array([place for encoder in self.encoders for place in encoder.mean])
 
-def profile(records: DataFrame, contract: Contract) -> Profile:
+    @property
+    def squares(self) -> float:
+        """Sum of the points' squared distances to their mean."""
+        return sum(encoder.squares for encoder in self.encoders)
+
+
+def profile(records: Records, contract: Contract) -> Profile:
     """Fit the encoders, as the contract says; and see whether the points suffice.
 
-    What each Spark partition adds up is added in the order of the partitions, so that the result repeats to
-    the last bit where the partitions and the order in them do.
+    What each part of the records adds up is added in the order of the parts, so that the result repeats to
+    the last bit where the parts and the order in them do.
     """
-    counted = _counted(records, contract)
-    quartiles = _quartiles(records, contract)
+    asked = engine(records, contract)
+    counted = asked.counted()
+    robust = contract.scaling == "robust" and contract.numbers
+    quartiles = asked.quartiles() if robust else {}
     total = int(counted.filter(pl.col("feature") == contract.features[0])["count"].sum())
     kept: list[Encoder] = []
     for name in contract.features:
@@ -76,48 +86,8 @@ def profile(records: DataFrame, contract: Contract) -> Profile:
         records=total,
         encoders=tuple(kept),
         left_out=[name for name in contract.features if name not in names],
-        enough=bool(kept) and _enough(records, contract, [encoder.feature for encoder in kept]),
+        enough=bool(kept) and _enough(asked, contract, [encoder.feature for encoder in kept], total),
     )
-
-
-def _counted(records: DataFrame, contract: Contract) -> pl.DataFrame:
-    """A row per Spark partition, feature and, of categories, label, in this order."""
-    values = [_value(contract, name) for name in contract.features]
-    return pl.DataFrame(
-        records.select(sf.spark_partition_id().alias("partition"), sf.inline(sf.array(*values)))
-        .groupBy("partition", "feature", "label")
-        .agg(
-            sf.count("*").alias("count"),
-            sf.count(sf.coalesce("label", sf.col("number").cast("string"))).alias("present"),
-            sf.avg("number").alias("mean"),
-            sf.stddev_samp("number").alias("deviation"),
-            sf.min("number").alias("least"),
-            sf.max("number").alias("greatest"),
-        )
-        .toArrow()
-    ).sort("partition", "feature", "label")
-
-
-def _value(contract: Contract, name: str) -> Column:
-    value, nothing = sf.col(column(contract, name)), sf.lit(None)
-    label, number = (nothing, value) if name in contract.numbers else (value, nothing)
-    return sf.struct(
-        sf.lit(name).alias("feature"),
-        label.cast("string").alias("label"),
-        number.cast("double").alias("number"),
-    )
-
-
-def _quartiles(records: DataFrame, contract: Contract) -> dict[str, list[float] | None]:
-    """The quartiles of each number, nulls aside, where the contract scales by them."""
-    if contract.scaling != "robust" or not contract.numbers:
-        return {}
-    of_each = [
-        sf.percentile(column(contract, name), sf.array(*map(sf.lit, (0.25, 0.5, 0.75))))
-        for name in contract.numbers
-    ]
-    (row,) = records.select(*of_each).collect()
-    return dict(zip(contract.numbers, row, strict=True))
 
 
 def _category(name: str, counted: pl.DataFrame, total: int, *, one_hot: bool) -> Encoder:
@@ -142,7 +112,7 @@ def _category(name: str, counted: pl.DataFrame, total: int, *, one_hot: bool) ->
     return _encoder(feature, mean, squares)
 
 
-def _number(name: str, counted: pl.DataFrame, total: int, quartiles: list[float] | None) -> Encoder:
+def _number(name: str, counted: pl.DataFrame, total: int, quartiles: Sequence[float] | None) -> Encoder:
     mean, squares = _added_up(counted)
     present = int(counted["present"].sum())
     lower, fill, upper = quartiles or (mean, mean, mean)
@@ -176,35 +146,8 @@ def _scale(squares: float, total: int) -> float:
     return float((total - 1) / squares) ** 0.5 if squares else 0.0
 
 
-def _enough(records: DataFrame, contract: Contract, features: Sequence[Feature]) -> bool:
+def _enough(records: Engine, contract: Contract, features: Sequence[Feature], count: int) -> bool:
     fewest = contract.fewest_clusters
     if any(max(len(feature.labels), 2 if feature.scale else 1) >= fewest for feature in features):
         return True  # by one feature alone; only else is it worth a pass over the points
-    points, names = with_point(records, contract, features)
-    return points.select(*names).distinct().limit(fewest).count() == fewest
-
-
-def with_point(
-    records: DataFrame, contract: Contract, features: Sequence[Feature]
-) -> tuple[DataFrame, list[str]]:
-    """The records with more columns, the encoded and scaled features: the same as ``Feature.encode``.
-
-    Returns:
-        The frame, and these columns' names: with a blank, which no column of a record has.
-    """
-    columns = [column for feature in features for column in _encoded(contract, feature)]
-    named = {f"point {place}": column for place, column in enumerate(columns)}
-    return records.withColumns(named), list(named)
-
-
-def _encoded(contract: Contract, feature: Feature) -> list[Column]:
-    value, other = sf.col(column(contract, feature.name)), len(feature.labels)
-    if feature.kind == "number":
-        return [sf.coalesce(value, sf.lit(feature.fill)) * feature.scale]
-    if feature.one_hot:
-        one, none = sf.lit(feature.scale), sf.lit(0.0)
-        own = [sf.when(value == label, one).otherwise(none) for label in feature.labels]
-        return [*own, sf.when(value.isin(*feature.labels), none).otherwise(one)]
-    labels = sf.lit(list(feature.labels)) if feature.labels else sf.array().cast("array<string>")
-    place = sf.array_position(labels, value)
-    return [sf.when(place > 0, place - 1).otherwise(other).cast("double") * feature.scale]
+    return records.points(features, count).distinct(fewest) == fewest

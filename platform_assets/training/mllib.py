@@ -6,8 +6,10 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
-from platform_assets.training.features import Profile, with_point
-from platform_assets.training.quality import spark_quality, spark_sums
+from platform_assets.training.assign import with_point
+from platform_assets.training.engines import Records
+from platform_assets.training.features import Profile
+from platform_assets.training.on_spark import SparkPoints
 from platform_assets.training.training import Stopwatch, Training
 from resources.cluster_model import ClusterModel
 from resources.contract import Contract
@@ -21,13 +23,14 @@ def in_order(records: DataFrame, count: int) -> DataFrame:
     return records.repartition(1).sortWithinPartitions("event_time", "kafka_partition", "kafka_offset")
 
 
-def train(ordered: DataFrame, contract: Contract, found: Profile) -> Training:
+def train(ordered: Records, contract: Contract, found: Profile) -> Training:
     """Fit KMeans on the encoded records.
 
     Args:
         ordered: the records, :func:`in_order`.
         found: what they look like; there are enough.
     """
+    assert isinstance(ordered, DataFrame)
     watch = Stopwatch()
     points, names = with_point(ordered, contract, found.features)
     with watch.step("fit"):
@@ -37,8 +40,8 @@ def train(ordered: DataFrame, contract: Contract, found: Profile) -> Training:
         centres = np.asarray(fitted.clusterCenters())
         iterations = fitted.summary.numIter
     with watch.step("score"):
-        points = points.select(*names)
-        scores = spark_quality(points, centres, spark_sums(points, centres, found.records))
+        asked = SparkPoints(points, names, found.records)
+        scores = asked.quality(centres, asked.sums(centres))
     return Training(
         model=ClusterModel(found.features, centres),
         quality=scores,

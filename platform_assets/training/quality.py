@@ -1,21 +1,13 @@
-"""How good a clustering is: inertia, silhouettes, sizes and separation, in numpy or in Spark."""
+"""How good a clustering is: inertia, silhouettes, sizes and separation."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as sf
 from scipy.spatial.distance import pdist
 
-from platform_assets.training.assign import LEAST, nearest, squares
 from resources.cluster_model import Floats, squared_distances
-
-_TO_MEANS, _SCORE = "to means", "silhouette of record"
 
 
 @dataclass(frozen=True)
@@ -68,13 +60,13 @@ def quality(points: Floats, centres: Floats) -> Quality:
     """The scores of points, shape (n, d), each with the nearest of the centres, shape (k, d)."""
     squares = squared_distances(points, centres)
     clusters, least = squares.argmin(axis=1), squares.min(axis=1)
-    found = _added_up(clusters, np.column_stack([np.ones(len(points)), least, points]), centres)
-    scores = _silhouettes(points, clusters, found, centres)
+    found = added_up(clusters, np.column_stack([np.ones(len(points)), least, points]), centres)
+    scores = silhouettes(points, clusters, found, centres)
     totals = np.bincount(clusters, weights=scores, minlength=len(centres))
-    return _quality(found.counts, totals, float(least.sum()), centres)
+    return quality_of(found.counts, totals, float(least.sum()), centres)
 
 
-def _silhouettes(points: Floats, clusters: NDArray[np.int64], found: Sums, centres: Floats) -> Floats:
+def silhouettes(points: Floats, clusters: NDArray[np.int64], found: Sums, centres: Floats) -> Floats:
     """Each point's silhouette (Rousseeuw 1987) for squared Euclidean distances, shape (n,).
 
     The mean squared distance of a point to those of a cluster is its squared distance to their mean and
@@ -91,65 +83,7 @@ def _silhouettes(points: Floats, clusters: NDArray[np.int64], found: Sums, centr
         return cast(Floats, np.where(alone, 0.0, (far - near) / np.where(greater > 0, greater, 1.0)))
 
 
-def spark_sums(points: DataFrame, centres: Floats, count: int) -> Sums:
-    """One pass over so many points, the columns of a frame."""
-    names = points.columns
-    clusters, rows = _by_cluster(nearest(points, names, centres, count), [LEAST, *names])
-    return _added_up(clusters, rows, centres)
-
-
-def spark_quality(points: DataFrame, centres: Floats, found: Sums) -> Quality:
-    """The scores of the columns of a frame, in one pass more: as :func:`quality` has them.
-
-    Args:
-        found: the sums with these very centres.
-    """
-    names, count = points.columns, int(found.counts.sum())
-    clustered = nearest(points, names, centres, count).withColumn(
-        _TO_MEANS, squares(names, found.means, count)
-    )
-    scored = clustered.withColumn(_SCORE, _silhouette(found, centres))
-    clusters, rows = _by_cluster(scored, [LEAST, _SCORE])
-    totals = np.zeros((len(centres), rows.shape[1]))
-    np.add.at(totals, clusters, rows)
-    return _quality(totals[:, 0].astype(np.int64), totals[:, 2], float(totals[:, 1].sum()), centres)
-
-
-def _silhouette(found: Sums, centres: Floats) -> Column:
-    """A record's silhouette, as :func:`_silhouettes` has it."""
-    own = sf.col("cluster") + 1
-    between = sf.zip_with(_TO_MEANS, _array(found.variances(centres)), lambda square, spread: square + spread)
-    near = sf.element_at(between, own) * sf.element_at(
-        _array(found.counts / np.maximum(found.counts - 1, 1)), own
-    )
-    far = sf.array_min(
-        sf.transform(between, lambda square, place: sf.when(place != sf.col("cluster"), square))
-    )
-    alone = sf.element_at(_array(found.counts), own) == 1
-    scored = ~alone & (sf.greatest(near, far) > 0) & (far < math.inf)
-    return sf.when(scored, (far - near) / sf.greatest(near, far)).otherwise(0.0)
-
-
-def _array(values: NDArray[Any]) -> Column:
-    return sf.array(*map(sf.lit, values.tolist()))
-
-
-def _by_cluster(clustered: DataFrame, summed: Sequence[str]) -> tuple[NDArray[np.int64], Floats]:
-    """Clusters, shape (n,), and for each the number of points and the sums of columns, shape (n, 1 + sums).
-
-    A row per Spark partition and cluster, in this order: so that what is added up of them repeats to the last
-    bit where the partitions and the order in them do.
-    """
-    partition = sf.spark_partition_id().alias("partition")
-    totals = [sf.count("*").alias("count"), *(sf.sum(name).alias(name) for name in summed)]
-    rows = pl.DataFrame(clustered.groupBy(partition, "cluster").agg(*totals).toArrow())
-    rows = rows.sort("partition", "cluster")
-    return rows["cluster"].to_numpy().astype(np.int64), rows.drop("partition", "cluster").to_numpy().astype(
-        float
-    )
-
-
-def _added_up(clusters: NDArray[np.int64], rows: Floats, centres: Floats) -> Sums:
+def added_up(clusters: NDArray[np.int64], rows: Floats, centres: Floats) -> Sums:
     """Sums from rows of a cluster's number of points, squares and coordinates, added in their order."""
     totals = np.zeros((len(centres), rows.shape[1]))
     np.add.at(totals, clusters, rows)
@@ -158,7 +92,7 @@ def _added_up(clusters: NDArray[np.int64], rows: Floats, centres: Floats) -> Sum
     return Sums(counts[:, 0].astype(np.int64), means, totals[:, 1])
 
 
-def _quality(counts: NDArray[np.int64], totals: NDArray[Any], inertia: float, centres: Floats) -> Quality:
+def quality_of(counts: NDArray[np.int64], totals: NDArray[Any], inertia: float, centres: Floats) -> Quality:
     several = len(centres) > 1
     return Quality(
         inertia=inertia,

@@ -79,6 +79,7 @@ def _labels(assigned: pl.LazyFrame, contract: Contract, name: str) -> pl.LazyFra
     return (
         assigned.group_by("cluster", value)
         .agg(pl.len().alias("count"))
+        .with_columns(pl.col("value").cast(pl.String))
         .sort(["count", "value"], descending=[True, False])
     )
 

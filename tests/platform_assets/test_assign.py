@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
 
-from platform_assets.training.assign import assigned
-from platform_assets.training.features import profile, with_point
+from platform_assets.training.assign import assigned, with_point
+from platform_assets.training.features import profile
 from platform_assets.training.trainers import TRAINERS
 from platform_assets.training.training import Training
 from resources.cluster_model import ClusterModel

@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from platform_assets.training.assign import LEAST, MANY, nearest
-from platform_assets.training.quality import Quality, quality, spark_quality, spark_sums
+from platform_assets.training.on_spark import SparkPoints
+from platform_assets.training.quality import Quality, quality
 from resources.cluster_model import Floats, squared_distances
 from tests.platform_assets.frames import silhouettes
 
@@ -20,7 +21,8 @@ def framed(spark: SparkSession, points: Floats) -> DataFrame:
 
 
 def in_spark(points: DataFrame, centres: Floats) -> Quality:
-    return spark_quality(points, centres, spark_sums(points, centres, 0))
+    asked = SparkPoints(points, points.columns, 0)
+    return asked.quality(centres, asked.sums(centres))
 
 
 @pytest.mark.parametrize(("k", "d"), [(2, 1), (5, 3), (25, 20)])

@@ -1,0 +1,151 @@
+"""A window's records in the memory of the run that answers it: what it landed itself is not read back."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from resources.contract import Contract
+from resources.intake_rows import Intake
+from resources.intakes import Intakes
+from resources.lake import Lake
+from resources.tables import TABLES
+from resources.windows import Window
+
+ORDER = ("event_time", "kafka_partition", "kafka_offset", "intake")
+"""Of several records with one id the last in this order counts."""
+_OWN = ("record_id", *ORDER)
+_NEEDED = ("window", "attempt", "too_late", *_OWN)
+_RUN_ROWS = 1 << 20
+"""Rows are merged into one sorted run while they come, as long as it has no more: each merge copies it."""
+_ROW_BYTES = 160
+"""Of a record's id, place and time, with what sorting them takes meanwhile."""
+_FIELD_BYTES = 16
+"""Of a number or a category, likewise."""
+
+
+class WindowRows:
+    """The records that the windows of a run are answered from.
+
+    A frame of them has the columns ``record_id``, ``event_time``, ``kafka_partition``, ``kafka_offset``,
+    ``intake``, and of the contract those that are features or averaged: numbers as Float64, strings as
+    Categorical.
+    """
+
+    def __init__(self, lake: Lake, contract: Contract, most_bytes: int) -> None:
+        fields = {*contract.features, *contract.statistics.values()}
+        kinds = {"number": pl.Float64, "string": pl.String}
+        self._fields = {
+            contract.columns[name]: kinds[kind] for name, kind in contract.fields.items() if name in fields
+        }
+        self._lake = lake
+        self._most = most_bytes // (_ROW_BYTES + _FIELD_BYTES * len(self._fields))
+        self._window: Window | None = None
+        self._erasures = ""
+        self._attempts: list[str] = []
+        self._runs: list[pl.DataFrame] = []
+        self._selected: dict[str, pl.DataFrame] = {}
+
+    def fit(self, records: int) -> bool:
+        """Whether so many records may be held in memory."""
+        return records <= self._most
+
+    def keep(self, window: Window) -> None:
+        """From now on keep what lands for a window, and forget all else."""
+        self._forget()
+        self._window, self._erasures = window, self._lake.erasures()
+
+    def land(self, intake: Intake, frame: pl.DataFrame) -> None:
+        """Keep the rows of ``records`` that an intake has landed, as far as they are the kept window's."""
+        if self._window is None:
+            return
+        mine = pl.col("window") == self._window.key
+        rows = self._typed(frame.lazy().filter(mine, ~pl.col("too_late"))).collect()
+        if not self.fit(sum(run.height for run in self._runs) + rows.height):
+            self._forget()
+        elif rows.height:
+            self._attempts.append(intake.attempt)
+            self._runs = _merged([*self._runs, rows.sort("record_id")])
+
+    def selection(self, window: Window, intakes: Intakes, covered: int) -> tuple[pl.DataFrame, pl.Series]:
+        """A window's records, the latest of each record id, by rising id; and the intakes of all that landed.
+
+        Too late and erased ones are none of them.
+        """
+        attempts, runs = set(intakes.attempts_with(window, covered)), []
+        if self._keeps(window) and attempts.issuperset(self._attempts):
+            runs, attempts = self._runs, attempts.difference(self._attempts)
+            self._forget()
+        landed = _by_id([*runs, self._read(window, sorted(attempts)).sort("record_id")])
+        return _latest(landed), landed["intake"]
+
+    def _keeps(self, window: Window) -> bool:
+        """Whether what is kept is a window's, and nothing was erased meanwhile."""
+        return window == self._window and self._erasures == self._lake.erasures()
+
+    def hold(self, digest: str, records: pl.DataFrame) -> None:
+        """Hold a batch's records for the steps that follow, if they fit."""
+        places = ("kafka_partition", "kafka_offset", "intake")
+        self._selected = {digest: records.drop(places)} if self.fit(records.height) else {}
+
+    def held(self, digest: str) -> pl.DataFrame | None:
+        """The records that are held of a batch, if they are."""
+        return self._selected.get(digest)
+
+    def some(self, most: int) -> pl.DataFrame:
+        """So many at most of what is kept of the open window."""
+        return self._runs[0].head(most) if self._runs else self._typed(self._empty()).collect()
+
+    def _forget(self) -> None:
+        self._window, self._attempts, self._runs = None, [], []
+
+    def _read(self, window: Window, attempts: Sequence[str]) -> pl.DataFrame:
+        files = self._lake.window_files("records", window).files if attempts else []
+        if not files:
+            return self._typed(self._empty()).collect()
+        schema = self._empty().collect_schema()
+        rows = pl.scan_parquet(files, schema=schema, missing_columns="insert", extra_columns="ignore")
+        named = rows.filter(
+            pl.col("window") == window.key, ~pl.col("too_late"), pl.col("attempt").is_in(attempts),
+            pl.col("record_id").is_not_null(),  # erased
+        )  # fmt: skip
+        return self._typed(named).collect()
+
+    def _empty(self) -> pl.LazyFrame:
+        own = TABLES["records"].schema
+        return pl.LazyFrame(schema={**{name: own[name] for name in _NEEDED}, **self._fields})
+
+    def _typed(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        fields = [
+            pl.col(name).cast(pl.Categorical) if kind == pl.String else pl.col(name)
+            for name, kind in self._fields.items()
+        ]
+        return rows.select(*_OWN, *fields)
+
+
+def _merged(runs: list[pl.DataFrame], most: int = _RUN_ROWS) -> list[pl.DataFrame]:
+    """The sorted runs, the last two merged as long as both together have so many rows at most."""
+    while len(runs) > 1 and runs[-2].height + runs[-1].height <= most:
+        runs = [*runs[:-2], runs[-2].merge_sorted(runs[-1], "record_id")]
+    return runs
+
+
+def _by_id(runs: list[pl.DataFrame]) -> pl.DataFrame:
+    """All rows of sorted runs by rising id. Many rows go column by column: no two copies of them are held."""
+    whole = pl.concat(_merged(runs, 4 * _RUN_ROWS))
+    runs.clear()
+    if whole.n_chunks() == 1:
+        return whole
+    order = whole["record_id"].arg_sort()
+    names = whole.columns
+    return pl.DataFrame([whole.drop_in_place(name).gather(order).rechunk() for name in names])
+
+
+def _latest(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of rows by rising id, the latest of each id."""
+    ids = rows["record_id"]
+    same = (ids == ids.shift(1)).fill_null(value=False)
+    if not same.any():
+        return rows
+    several = same | same.shift(-1, fill_value=False)
+    latest = rows.filter(several).sort(*ORDER).unique("record_id", keep="last").sort("record_id")
+    return rows.filter(~several).merge_sorted(latest, "record_id").rechunk()
