@@ -227,10 +227,40 @@ def make_decoder(contract: Contract, partly: bool = False) -> Callable[[bytes], 
 
     It is lenient as producers need it: numbers may be numeric strings, missing values null, absent or
     ``""``; fields that the contract does not name are passed over. It raises :class:`BadRecordError`
-    for everything else.
+    for everything else. What is taken in is decoded many messages at a time, by the same functions
+    (:class:`resources.columns.ColumnDecoder`).
 
     Args:
         partly: whether id and event time may be missing.
+    """
+    names = list(contract.fields)
+    is_number = [contract.fields[name] == "number" for name in names]
+    parse, id_at, spec = make_parser(contract), names.index(contract.id), contract.event_time
+    if isinstance(spec, EventTime):
+        time_at, read_time = names.index(spec.field), make_time_reader(spec)
+
+    def moment_of(values: tuple[Value, ...]) -> datetime | None:
+        if spec == "kafka" or (partly and values[time_at] is None):
+            return None
+        return read_time(values[time_at])
+
+    def decode(value: bytes) -> Record:
+        values = tuple(
+            number_of(raw, name) if number else (raw or None)
+            for raw, number, name in zip(parse(value), is_number, names, strict=True)
+        )
+        identity = values[id_at] or ""
+        if not identity and not partly:
+            raise missing_id(contract)
+        return Record(str(identity), moment_of(values), values)
+
+    return decode
+
+
+def make_parser(contract: Contract) -> Callable[[bytes], tuple[Value, ...]]:
+    """Make the function from a message's bytes to what they say of the contract's fields, in their order.
+
+    It raises :class:`BadRecordError` for what is no JSON object of numbers and strings.
     """
     names = list(contract.fields)
     shape = msgspec.defstruct(
@@ -239,30 +269,17 @@ def make_decoder(contract: Contract, partly: bool = False) -> Callable[[bytes], 
         rename=lambda attribute: names[int(attribute.removeprefix("field_"))],
         gc=False,
     )
-    decoder = msgspec.json.Decoder(shape)
-    is_number = [contract.fields[name] == "number" for name in names]
-    id_at = names.index(contract.id)
-    read_time = _event_time_reader(contract, names, partly)
+    decoder, values_of = msgspec.json.Decoder(shape), msgspec.structs.astuple
 
-    def decode(value: bytes) -> Record:
+    def parse(value: bytes) -> tuple[Value, ...]:
         try:
-            message = decoder.decode(value)
+            return values_of(decoder.decode(value))
         except msgspec.ValidationError as error:
             raise BadRecordError("wrong-type", str(error), _field_of(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRecordError("invalid-json", str(error)) from None
-        values = tuple(
-            _number(raw, name) if number else (raw or None)
-            for raw, number, name in zip(msgspec.structs.astuple(message), is_number, names, strict=True)
-        )
-        identity = values[id_at]
-        if not isinstance(identity, str):
-            if not partly:
-                raise BadRecordError("missing-id", f"no {contract.id!r}", contract.id)
-            identity = ""
-        return Record(identity, read_time(values), values)
 
-    return decode
+    return parse
 
 
 def _field_of(error: msgspec.ValidationError) -> str | None:
@@ -275,7 +292,12 @@ def _json_type(kind: FieldType) -> Any:
     return float | str | None if kind == "number" else str | None
 
 
-def _number(raw: Value, name: str) -> float | None:
+def number_of(raw: Value, name: str) -> float | None:
+    """A number, whether it was written as one or as a string; None where it is missing.
+
+    Raises:
+        BadRecordError: it is none, or not finite.
+    """
     if raw is None or raw == "":
         return None
     try:
@@ -287,20 +309,20 @@ def _number(raw: Value, name: str) -> float | None:
     return number
 
 
-def _event_time_reader(
-    contract: Contract, names: list[str], partly: bool
-) -> Callable[[tuple[Value, ...]], datetime | None]:
-    spec = contract.event_time
-    if spec == "kafka":
-        return lambda values: None
-    parse = _time_parser(spec)
-    at = names.index(spec.field)
+def missing_id(contract: Contract) -> BadRecordError:
+    """The error of a message without an id."""
+    return BadRecordError("missing-id", f"no {contract.id!r}", contract.id)
 
-    def read(values: tuple[Value, ...]) -> datetime | None:
-        value = values[at]
+
+def make_time_reader(spec: EventTime) -> Callable[[Value], datetime]:
+    """Make the function from a field's value to the event time, which is aware, in UTC.
+
+    It raises :class:`BadRecordError` for what is none.
+    """
+    parse = _time_parser(spec)
+
+    def read(value: Value) -> datetime:
         if value is None:
-            if partly:
-                return None
             raise BadRecordError("missing-event-time", f"no {spec.field!r}", spec.field)
         try:
             return parse(value)

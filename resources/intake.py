@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from resources.columns import ColumnDecoder
 from resources.contract import Contract
 from resources.dead_letter_topic import DeadLetterTopic
 from resources.errors import TransientError
@@ -46,6 +47,7 @@ class Taker:
         self.contract = contract
         self.lake = lake
         self.topic = Topic(settings, contract.topic)
+        self.decoder = ColumnDecoder(contract)
         self.ledger = Ledger(lake, settings.window_minutes, contract.id)
         on = settings.dead_letter_topic
         self.dead_letter_topic = DeadLetterTopic(settings, contract.topic, lake) if on else None
@@ -126,7 +128,7 @@ class Attempt:
         self._state = state
         self._starts = self._choose_starts()
         self._landing = Landing(
-            taker.contract, taker.settings.grid, self.number, self.id, taken_at, self._limits()
+            taker.decoder, taker.settings.grid, self.number, self.id, taken_at, self._limits()
         )
         self._read = self._bounded_read()
 
@@ -192,6 +194,7 @@ class Attempt:
 
     def _row(self) -> dict[str, Any]:
         reached, end = self._read.reached, self._state.end
+        stamps, marks = self._landing.stamps(), self._landing.watermarks()
         return {
             "number": self.number,
             "attempt": self.id,
@@ -199,23 +202,25 @@ class Attempt:
             "topic_id": self._state.id,
             "taken_at": self.taken_at,
             "caught_up": all(reached[p] >= end[p] for p in end),
-            "spans": [vars(self._span(partition)) for partition in self._starts],
+            "spans": [vars(self._span(p, marks.get(p), stamps.get(p))) for p in self._starts],
             "landed": self._landing.landed(),
             "refused": self._landing.refused(),
             "replayed": [],
         }
 
-    def _span(self, partition: int) -> Span:
+    def _span(
+        self, partition: int, watermark: datetime | None, stamps: tuple[datetime, datetime] | None
+    ) -> Span:
         start, low = self._starts[partition], self._state.low[partition]
         known = self._before.spans().get(partition)
         mark, stamp = (known.watermark, known.last_timestamp) if known else (None, None)
-        first, last = self._landing.stamps.get(partition, (None, None))
+        first, last = stamps or (None, None)
         span = Span(
             partition=partition,
             start=start,
             end=self._read.reached[partition],
             missing=max(0, low - start),
-            watermark=max(filter(None, (mark, self._landing.watermarks.get(partition))), default=None),
+            watermark=max(filter(None, (mark, watermark)), default=None),
             last_timestamp=last or stamp,
             missing_from=None,
             missing_to=None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
@@ -29,9 +29,12 @@ from resources.settings import KAFKA_PREFIX, Settings
 ANSWER_SECONDS = 10.0
 """A broker that does not answer for so long counts as away."""
 _AT_ONCE = 1_000
-"""A read goes over its bytes by so many messages at most."""
+"""A read goes over its bytes by so many messages at most. So many, decoded, stay in the processor's cache."""
+_WAIT_SECONDS = 0.01
 _LOG = logging.getLogger("silt.kafka")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MILLISECOND = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 _READER = {
     "fetch.wait.max.ms": 10,
     "receive.message.max.bytes": 2**31 - 1,  # the broker alone says how large a record may be
@@ -117,8 +120,16 @@ class Topic:
         return BoundedRead(self._settings, self.name, starts, ends, max_bytes)
 
 
+class Lot(NamedTuple):
+    """Some messages, in order within each Kafka partition, and where each lies."""
+
+    messages: list[Message]
+    partitions: list[int]
+    offsets: list[int]
+
+
 class BoundedRead:
-    """An iterator over a topic's messages in [start, end) per partition, in order within each.
+    """An iterator over a topic's messages in [start, end) per partition, in lots, in order within each.
 
     Attributes:
         reached: per partition, the offset up to which everything was read: ``end``, or less where the
@@ -143,63 +154,83 @@ class BoundedRead:
         self._ends = ends
         self._max_bytes = max_bytes
 
-    def __iter__(self) -> Iterator[Message]:
-        left = {partition for partition, start in self.reached.items() if start < self._ends[partition]}
+    def __iter__(self) -> Iterator[Lot]:
+        left = self._left()
         if not left:
             return
         consumer = Consumer({**_READER, **client_properties(self._settings), **_EXACT}, logger=_LOG)
         try:
             consumer.assign([TopicPartition(self._topic, p, self.reached[p]) for p in sorted(left)])
-            yield from self._messages(consumer, left)
+            yield from self._lots(consumer)
         except KafkaException as error:
             raise translated(error, self._settings, self._topic) from None
         finally:
             consumer.close()
 
-    def _messages(self, consumer: Consumer, left: set[int]) -> Iterator[Message]:
+    def _left(self) -> dict[int, int]:
+        """How many offsets are left of each partition that is not read to its end."""
+        return {p: self._ends[p] - offset for p, offset in self.reached.items() if offset < self._ends[p]}
+
+    def _lots(self, consumer: Consumer) -> Iterator[Lot]:
         read_bytes = 0
         last_progress = time.monotonic()
-        while left and read_bytes < self._max_bytes:
-            for message in consumer.consume(num_messages=_AT_ONCE, timeout=0.05):
-                partition, offset = self._place(message)
-                if partition not in left:
-                    continue
+        while (left := self._left()) and read_bytes < self._max_bytes:
+            wanted = min(_AT_ONCE, sum(left.values()))  # it would wait for more, in vain
+            lot = self._lot(consumer.consume(num_messages=wanted, timeout=_WAIT_SECONDS))
+            if lot.messages:
+                read_bytes += sum(map(len, lot.messages))
+                yield lot
+            if self._left() != left:
                 last_progress = time.monotonic()
-                end = self._ends[partition]
-                if message.error() is None and offset < end:
-                    read_bytes += len(message)
-                    yield message
-                    offset += 1
-                self.reached[partition] = max(self.reached[partition], min(offset, end))
-                if self.reached[partition] == end:
-                    left.discard(partition)
-            if time.monotonic() - last_progress > ANSWER_SECONDS:
+            elif time.monotonic() - last_progress > ANSWER_SECONDS:
                 raise TransientError(_away(self._settings))
 
-    def _place(self, message: Message) -> tuple[int, int]:
+    def _lot(self, polled: list[Message]) -> Lot:
+        """Those of the messages that lie before the ends; how far all of them reach is noted."""
+        lot = _lot_of([message for message in polled if message.error() is None])
+        positions = {p: offset + 1 for p, offset in zip(lot.partitions, lot.offsets, strict=True)}
+        if len(lot.messages) < len(polled):
+            for partition, end in map(self._end, filter(Message.error, polled)):
+                positions[partition] = max(end, positions.get(partition, end))
+        if any(position > self._ends[p] for p, position in positions.items()):
+            places = zip(*lot, strict=True)
+            lot = _lot_of([message for message, p, offset in places if offset < self._ends[p]])
+        for p, position in positions.items():
+            self.reached[p] = max(self.reached[p], min(position, self._ends[p]))
+        return lot
+
+    def _end(self, message: Message) -> tuple[int, int]:
+        """The partition whose end this message tells, and the end."""
         error = message.error()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            if error.code() == KafkaError._AUTO_OFFSET_RESET:
-                raise TransientError(
-                    f"Topic {self._topic}, partition {message.partition()}: offsets that were there a moment "
-                    "ago are gone by the broker's retention. The next intake says how many."
-                )
-            raise KafkaException(error)
+        assert error is not None
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise TransientError(
+                f"Topic {self._topic}, partition {message.partition()}: offsets that were there a moment "
+                "ago are gone by the broker's retention. The next intake says how many."
+            )
         partition, offset = message.partition(), message.offset()
-        if partition is None or offset is None:
+        if error.code() != KafkaError._PARTITION_EOF or partition is None or offset is None:
             raise KafkaException(error)
         return partition, offset
 
 
-def event_time(message: Message) -> datetime | None:
-    """The message's own timestamp (milliseconds since the epoch, UTC), None where it has no usable one."""
+def _lot_of(messages: list[Message]) -> Lot:
+    partitions = cast("list[int]", [message.partition() for message in messages])
+    offsets = cast("list[int]", [message.offset() for message in messages])
+    return Lot(messages, partitions, offsets)
+
+
+def timestamp(message: Message) -> int | None:
+    """The message's own timestamp (milliseconds since the epoch), None where it has no usable one."""
     kind, milliseconds = message.timestamp()
-    if kind == TIMESTAMP_NOT_AVAILABLE:
-        return None
-    try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return None
+    usable = kind != TIMESTAMP_NOT_AVAILABLE and _FIRST_MILLISECOND <= milliseconds <= _LAST_MILLISECOND
+    return milliseconds if usable else None
+
+
+def event_time(message: Message) -> datetime | None:
+    """The message's :func:`timestamp` as an instant, in UTC."""
+    milliseconds = timestamp(message)
+    return None if milliseconds is None else _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def producer(settings: Settings, **properties: Any) -> Producer:

@@ -1,32 +1,30 @@
 """Landing: an intake's messages as rows, decoded and classified by one clock."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from typing import Any
 
 import polars as pl
 from confluent_kafka import Message
 
-from resources.contract import BadRecordError, Contract, Record
-from resources.kafka import event_time
-from resources.tables import TABLES, Schema
+from resources.columns import ColumnDecoder, Refused
+from resources.contract import BadRecordError
+from resources.kafka import Lot, event_time, timestamp
+from resources.tables import TABLES, TIME
 from resources.windows import Grid
 
-Place = tuple[int, int]
-"""Kafka partition, offset."""
-
-_PLACE = ["date", "window", "intake", "attempt", "kafka_partition", "kafka_offset"]
-_RECORD = ["record_id", "event_time", "too_late"]
-_DEAD_LETTER = ["timestamp", "reason", "detail", "key", "value", "headers"]
-_COLUMN_TYPES = {"string": pl.String(), "number": pl.Float64()}
+_STAMP, _START = "message timestamp", "home start"
+"""Columns on the way; with a blank in its name no column of the contract's can be one."""
 
 
 @dataclass
 class Landing:
-    """The rows that one attempt lands, and their counts."""
+    """The rows that one attempt lands, and their counts: first all is taken or added, then asked for."""
 
-    contract: Contract
+    decoder: ColumnDecoder
     grid: Grid
     number: int
     attempt: str
@@ -34,105 +32,118 @@ class Landing:
     limits: tuple[datetime, datetime]
     """Earlier records are too late, later ones are dead letters."""
 
-    watermarks: dict[int, datetime] = field(default_factory=dict)
-    """Per Kafka partition, the latest event time of a record; a dead letter's may lie in any future."""
-    stamps: dict[int, tuple[datetime, datetime]] = field(default_factory=dict)
-    """Per Kafka partition, the broker's timestamps of the first and the last message."""
-    _records: list[tuple[object, ...]] = field(default_factory=list)
-    _dead: list[tuple[object, ...]] = field(default_factory=list)
-    _landed: dict[str | None, Counter[str]] = field(default_factory=dict)
-    _refused: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+    _lots: list[pl.DataFrame] = field(default_factory=list)
+    _dead: list[dict[str, object]] = field(default_factory=list)
 
-    def take(self, messages: Iterable[Message]) -> None:
+    def take(self, lots: Iterable[Lot]) -> None:
         """Turn messages into rows."""
-        for message in messages:
-            timestamp = event_time(message)
-            self._stamp(message, timestamp)
-            try:
-                record, moment = self.decoded(message.value(), timestamp)
-            except BadRecordError as error:
-                self._add_dead_letter(message, timestamp, error)
-            else:
-                self.add_record(_place(message), record, moment, moment < self.limits[0])
-                self._mark(message, moment)
+        for lot in lots:
+            stamps = pl.Series(list(map(timestamp, lot.messages)), dtype=pl.Int64)
+            values = [message.value() for message in lot.messages]
+            rows, refused = self.decoded(values, (stamps * 1000).cast(TIME))
+            partitions = pl.Series("kafka_partition", lot.partitions, dtype=pl.Int32)
+            offsets = pl.Series("kafka_offset", lot.offsets, dtype=pl.Int64)
+            too_late = (rows["event_time"] < self.limits[0]).alias("too_late")
+            self.add(rows.with_columns(partitions, offsets, too_late))
+            for place, error in sorted(refused.items()):
+                self._add_dead_letter(lot, place, error)
 
-    def _stamp(self, message: Message, timestamp: datetime | None) -> None:
-        partition = message.partition()
-        assert partition is not None
-        if timestamp:
-            stamp = min(timestamp, self.limits[1])  # a producer may write any year
-            self.stamps[partition] = (self.stamps.get(partition, (stamp,))[0], stamp)
+    def decoded(self, values: Sequence[bytes | None], timestamps: pl.Series) -> tuple[pl.DataFrame, Refused]:
+        """Decode messages as :class:`ColumnDecoder` does, and refuse what is too far ahead.
 
-    def _mark(self, message: Message, moment: datetime) -> None:
-        partition = message.partition()
-        assert partition is not None
-        self.watermarks[partition] = max(moment, self.watermarks.get(partition, moment))
-
-    def decoded(self, value: bytes | None, timestamp: datetime | None) -> tuple[Record, datetime]:
-        """A message's record and event time.
-
-        Raises:
-            BadRecordError: it breaks the contract, or its event time is too far ahead.
+        Returns:
+            A row per message, without an event time where it is refused; and what is wrong with those.
         """
-        if value is None:
-            raise BadRecordError("null-value", "the message has no value")
-        record = self.contract.decode(value)
-        moment = record.event_time or timestamp
-        if moment is None:
-            raise BadRecordError("missing-event-time", "the message has no usable timestamp")
-        if moment > self.limits[1]:
-            raise BadRecordError("future-timestamp", f"event time {moment.isoformat()}")
-        return record, moment
+        rows, refused = self.decoder.decode(values, timestamps)
+        times = rows["event_time"]
+        for place in (times > self.limits[1]).arg_true():
+            error = BadRecordError("future-timestamp", f"event time {times[place].isoformat()}")
+            refused.setdefault(place, error)
+        accepted = times.scatter(list(refused), None) if refused else times
+        return rows.with_columns(accepted, timestamps.alias(_STAMP)), refused
 
-    def add_record(self, at: Place, record: Record, moment: datetime, too_late: bool) -> None:
-        """Add a record to what is landed."""
-        window, place = self._place(at, moment)
-        self._landed.setdefault(window, Counter())["too_late" if too_late else "records"] += 1
-        self._records.append((*place, record.id, moment, too_late, *record.values))
+    def add(self, rows: pl.DataFrame) -> None:
+        """Add decoded rows, with ``kafka_partition``, ``kafka_offset`` and ``too_late``."""
+        self._lots.append(rows)
 
-    def _add_dead_letter(self, message: Message, timestamp: datetime | None, error: BadRecordError) -> None:
-        window, place = self._place(_place(message), timestamp)
-        self._refused[window, error.reason] += 1
+    def _add_dead_letter(self, lot: Lot, place: int, error: BadRecordError) -> None:
+        message = lot.messages[place]
+        moment = event_time(message)
+        home = self.grid.home(moment) if moment else None
         self._dead.append(
-            (*place, timestamp, error.reason, str(error), message.key(), message.value(), _headers(message))
+            {
+                "date": home.date if home else self.taken_at.date(),
+                "window": home.key if home else None,
+                "intake": self.number,
+                "attempt": self.attempt,
+                "kafka_partition": lot.partitions[place],
+                "kafka_offset": lot.offsets[place],
+                "timestamp": moment,
+                "reason": error.reason,
+                "detail": str(error),
+                "key": message.key(),
+                "value": message.value(),
+                "headers": _headers(message),
+            }
         )
 
-    def _place(self, at: Place, moment: datetime | None) -> tuple[str | None, tuple[object, ...]]:
-        home = self.grid.home(moment) if moment else None
-        key, day = (home.key, home.date) if home else (None, self.taken_at.date())
-        return key, (day, key, self.number, self.attempt, *at)
+    @cached_property
+    def _taken(self) -> pl.DataFrame:
+        """All messages, in the order in which they were taken; a dead letter has no event time."""
+        table = TABLES["records"].schema
+        own = {name: table[name] for name in ("kafka_partition", "kafka_offset", "too_late")}
+        nothing = pl.DataFrame(schema={**own, _STAMP: TIME, **self.decoder.schema})
+        return pl.concat([nothing, *(lot.select(nothing.columns) for lot in self._lots)], rechunk=True)
+
+    @cached_property
+    def _records(self) -> pl.DataFrame:
+        rows = self._taken.filter(pl.col("event_time").is_not_null())
+        rows = rows.with_columns(pl.col("event_time").dt.truncate(f"{self.grid.minutes}m").alias(_START))
+        homes = [(start, self.grid.home(start)) for start in rows[_START].unique()]
+        home_of = pl.DataFrame(
+            [(start, home.date, home.key) for start, home in homes],
+            schema={_START: TIME, "date": pl.Date, "window": pl.String},
+            orient="row",
+        )
+        homed = rows.join(home_of, on=_START, how="left").with_columns(
+            intake=pl.lit(self.number, pl.Int64), attempt=pl.lit(self.attempt)
+        )
+        columns = list(dict.fromkeys((*TABLES["records"].schema, *self.decoder.schema)))
+        return homed.sort("window", "record_id").select(columns)
 
     def records(self) -> pl.DataFrame:
         """The rows of ``records``, sorted by window and record id."""
-        columns = self.contract.columns
-        fields = {columns[name]: _COLUMN_TYPES[kind] for name, kind in self.contract.fields.items()}
-        schema = {**_schema("records", _RECORD), **fields}
-        return pl.DataFrame(self._records, schema=schema, orient="row").sort("window", "record_id")
+        return self._records
 
     def dead_letters(self) -> pl.DataFrame:
         """The rows of ``dead_letters``."""
-        return pl.DataFrame(self._dead, schema=_schema("dead_letters", _DEAD_LETTER), orient="row")
+        return pl.DataFrame(self._dead, schema=dict(TABLES["dead_letters"].schema))
 
-    def landed(self) -> list[dict[str, object]]:
+    def landed(self) -> list[dict[str, Any]]:
         """Records and too late ones per window, as the ledger keeps them."""
-        return [
-            {"window": window, "records": counts["records"], "too_late": counts["too_late"]}
-            for window, counts in sorted(self._landed.items(), key=str)
-        ]
+        late = pl.col("too_late")
+        counts = self._records.group_by("window").agg(records=(~late).sum(), too_late=late.sum())
+        return counts.sort("window").to_dicts()
 
-    def refused(self) -> list[dict[str, object]]:
+    def refused(self) -> list[dict[str, Any]]:
         """Dead letters per window and reason, as the ledger keeps them."""
+        counts = Counter((letter["window"], letter["reason"]) for letter in self._dead)
         return [
             {"window": window, "reason": reason, "count": count}
-            for (window, reason), count in sorted(self._refused.items(), key=str)
+            for (window, reason), count in sorted(counts.items(), key=str)
         ]
 
+    def watermarks(self) -> dict[int, datetime]:
+        """Per Kafka partition, the latest event time of a record; a dead letter's may lie in any future."""
+        latest = self._records.group_by("kafka_partition").agg(pl.col("event_time").max())
+        return dict(latest.iter_rows())
 
-def _place(message: Message) -> Place:
-    partition, offset = message.partition(), message.offset()
-    assert partition is not None
-    assert offset is not None
-    return partition, offset
+    def stamps(self) -> dict[int, tuple[datetime, datetime]]:
+        """Per Kafka partition, the broker's timestamps of the first and the last message."""
+        stamp = pl.min_horizontal(_STAMP, pl.lit(self.limits[1], TIME))  # a producer may write any year
+        by_partition = self._taken.drop_nulls(_STAMP).group_by("kafka_partition", maintain_order=True)
+        found = by_partition.agg(stamp.first().alias("first"), stamp.last().alias("last"))
+        return {partition: (first, last) for partition, first, last in found.iter_rows()}
 
 
 def _headers(message: Message) -> list[dict[str, object]]:
@@ -140,8 +151,3 @@ def _headers(message: Message) -> list[dict[str, object]]:
         return [{"key": header[0], "value": header[1]} for header in message.headers() or []]
     except UnicodeDecodeError:  # Kafka's header keys are text: the client cannot read these
         return []
-
-
-def _schema(table: str, columns: list[str]) -> Schema:
-    own = TABLES[table].schema
-    return {name: own[name] for name in [*_PLACE, *columns]}

@@ -11,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from resources.contract import BadRecordError, Contract
+from resources.columns import ColumnDecoder
+from resources.contract import Contract
 from resources.dead_letters import PLACE, Choice, dead_letters
 from resources.errors import TransientError
 from resources.intakes import Intakes
@@ -63,6 +64,7 @@ class Replayer:
         self.contract = contract
         self.lake = lake
         self.ledger = Ledger(lake, settings.window_minutes, contract.id)
+        self.decoder = ColumnDecoder(contract)
 
     def replay(self, choice: Choice, dry_run: bool = False) -> Outcome:
         """Replay in chunks, each of which is whole or not at all; ``dry_run`` only tells.
@@ -111,10 +113,8 @@ class ReplayAttempt:
         self._before = before
         self._taken_at = datetime.now(UTC)
         self._floor = replayer.lake.floor()
-        self._replayed: list[dict[str, Any]] = []
         self._landing = self._new_landing()
-        for letter in self._letters(places, choice).iter_rows(named=True):
-            self._judge(letter)
+        self._replayed = self._judge(self._letters(places, choice))
 
     def land(self) -> None:
         """Append the records, which nobody sees yet."""
@@ -129,7 +129,7 @@ class ReplayAttempt:
         latest = self._taken_at + timedelta(seconds=settings.max_future_seconds)
         limits = (self._taken_at - settings.lateness, latest)
         attempt = str(uuid.uuid4())
-        return Landing(self._replayer.contract, settings.grid, self.number, attempt, self._taken_at, limits)
+        return Landing(self._replayer.decoder, settings.grid, self.number, attempt, self._taken_at, limits)
 
     def _letters(self, places: pl.DataFrame, choice: Choice) -> pl.DataFrame:
         """Those of the chunk that are still dead, and the clock of the intake that took each in."""
@@ -141,33 +141,27 @@ class ReplayAttempt:
         found = mine.join(clocks, left_on="intake", right_on="number").select(columns)
         return found.sort(PLACE).collect(engine="streaming")
 
-    def _judge(self, letter: dict[str, Any]) -> None:
-        """A letter is as late as it was when it was taken in, and as far ahead as it is now."""
-        settings = self._replayer.settings
-        try:
-            record, moment = self._landing.decoded(letter["value"], letter["timestamp"])
-        except BadRecordError as error:
-            self.outcome.broken[error.reason] += 1
-            return
-        home = settings.grid.home(moment)
-        if home.start < self._floor:
-            self.outcome.before_floor += 1
-            return
-        too_late = moment < letter["taken_at"] - settings.lateness
-        self._landing.add_record(
-            (letter["kafka_partition"], letter["kafka_offset"]), record, moment, too_late
-        )
-        self.outcome.landed[home.key] += 1
-        self.outcome.too_late += too_late
-        self._replayed.append(
-            {
-                "intake": letter["intake"],
-                "partition": letter["kafka_partition"],
-                "offset": letter["kafka_offset"],
-                "window": letter["window"],
-                "reason": letter["reason"],
-            }
-        )
+    def _judge(self, letters: pl.DataFrame) -> list[dict[str, Any]]:
+        """Take those that are records now; what the ledger says of each.
+
+        A letter is as late as it was when it was taken in, and as far ahead as it is now.
+        """
+        rows, refused = self._landing.decoded(letters["value"].to_list(), letters["timestamp"])
+        lateness = self._replayer.settings.lateness
+        too_late = rows["event_time"] < letters["taken_at"] - lateness
+        kept = (rows["event_time"] >= self._floor).fill_null(value=False)
+        places = letters.select("kafka_partition", "kafka_offset")
+        self._landing.add(rows.with_columns(*places, too_late.alias("too_late")).filter(kept))
+        self.outcome.broken.update(error.reason for error in refused.values())
+        self.outcome.before_floor += letters.height - len(refused) - int(kept.sum())
+        for window in self._landing.landed():
+            self.outcome.landed[window["window"]] += window["records"] + window["too_late"]
+            self.outcome.too_late += window["too_late"]
+        named = [
+            "intake", pl.col("kafka_partition").alias("partition"), pl.col("kafka_offset").alias("offset"),
+            "window", "reason",
+        ]  # fmt: skip
+        return letters.filter(kept).select(named).to_dicts()
 
     def _row(self) -> dict[str, Any]:
         return {

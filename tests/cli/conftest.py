@@ -16,6 +16,7 @@ from cli.sending import check_topic
 from resources.contract import Contract, load_contract
 from resources.kafka import Topic
 from resources.settings import KAFKA_PREFIX, PROJECT, Settings
+from tests.resources.intake_checks import messages_of
 
 CONTRACT = PROJECT / "contracts" / "customer_support.yaml"
 
@@ -32,7 +33,7 @@ class ContractTopic:
         check_topic(self.settings, self.contract.topic)
         topic = Topic(self.settings, self.contract.topic)
         state = topic.state()
-        return list(topic.read(state.low, state.end, max_bytes=2**40))
+        return messages_of(topic.read(state.low, state.end, max_bytes=2**40))
 
 
 MakeTopic = Callable[..., ContractTopic]

@@ -7,13 +7,19 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 
 from resources.intake_rows import Intake
+from resources.kafka import BoundedRead
 from resources.lake import Lake
 from tests.resources.conftest import Feed, record
 
 Places = list[tuple[int, int]]
+
+
+def messages_of(read: BoundedRead) -> list[Message]:
+    """All that is read, to the end."""
+    return [message for lot in read for message in lot.messages]
 
 
 def milliseconds(moment: datetime) -> int:

@@ -13,7 +13,7 @@ from resources.intake import Taker
 from resources.intakes import Intakes
 from resources.kafka import Topic
 from tests.resources.conftest import Feed, MakeFeed, create_topic
-from tests.resources.intake_checks import CrashError, milliseconds
+from tests.resources.intake_checks import CrashError, messages_of, milliseconds
 
 ON = {"dead_letter_topic": True}
 MOMENT = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
@@ -29,7 +29,7 @@ def copies(feed: Feed) -> list[Message]:
     """What stands on the topic of dead letters, in the order of what it says."""
     topic = Topic(feed.settings, f"{feed.topic}.dlq")
     state = topic.state()
-    found = list(topic.read(state.low, state.end, 2**30))
+    found = messages_of(topic.read(state.low, state.end, 2**30))
     return sorted(found, key=lambda message: (own(message)["intake"], int(own(message)["offset"])))
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from resources.errors import SettingError, TransientError
 from resources.kafka import Topic, event_time, producer
 from resources.settings import Settings
 from tests.resources.conftest import Feed, MakeFeed, record
+from tests.resources.intake_checks import messages_of
 from tests.stacks import free_ports
 
 PLENTY = 2**40
@@ -23,7 +23,7 @@ def topic_of(feed: Feed) -> Topic:
     return Topic(feed.settings, feed.topic)
 
 
-def places(messages: Iterator[Message] | list[Message]) -> list[tuple[int | None, int | None]]:
+def places(messages: list[Message]) -> list[tuple[int | None, int | None]]:
     return [(message.partition(), message.offset()) for message in messages]
 
 
@@ -47,13 +47,13 @@ def test_a_new_topic_is_empty_in_every_partition(make_feed: MakeFeed) -> None:
 def test_a_read_yields_exactly_the_offsets_between_its_bounds(feed: Feed) -> None:
     feed.send_records(range(20))
     read = topic_of(feed).read({0: 5}, {0: 12}, PLENTY)
-    assert places(list(read)) == [(0, offset) for offset in range(5, 12)]
+    assert places(messages_of(read)) == [(0, offset) for offset in range(5, 12)]
     assert read.reached == {0: 12}
 
 
 def test_an_empty_read_asks_nobody(tmp_path: Path) -> None:
     read = elsewhere(tmp_path).read({0: 7, 1: 0}, {0: 7, 1: 0}, PLENTY)
-    assert list(read) == []
+    assert messages_of(read) == []
     assert read.reached == {0: 7, 1: 0}
 
 
@@ -64,7 +64,7 @@ def test_every_partition_is_read_to_its_own_end(make_feed: MakeFeed) -> None:
     state = topic_of(feed).state()
     assert state.end == {0: 4, 1: 0, 2: 9}
     read = topic_of(feed).read(state.low, state.end, PLENTY)
-    assert sorted(places(list(read))) == sorted(places(feed.plain()))
+    assert sorted(places(messages_of(read))) == sorted(places(feed.plain()))
     assert read.reached == state.end
 
 
@@ -73,7 +73,7 @@ def test_a_full_chunk_stops_the_read_and_says_how_far_it_came(make_feed: MakeFee
     for partition in (0, 1):
         feed.send_records(range(12_000), partition=partition)
     read = topic_of(feed).read({0: 0, 1: 0}, {0: 12_000, 1: 12_000}, max_bytes=1)
-    seen = places(list(read))
+    seen = places(messages_of(read))
     assert 0 < len(seen) < 24_000
     assert sum(read.reached.values()) == len(seen)
     for partition, reached in read.reached.items():
@@ -98,7 +98,7 @@ def test_every_compression_is_read(feed: Feed, codec: str) -> None:
         squeezed.produce(feed.topic, value)
     squeezed.flush(20)
     read = topic_of(feed).read({0: 0}, {0: 50}, PLENTY)
-    assert [message.value() for message in read] == values
+    assert [message.value() for message in messages_of(read)] == values
 
 
 def test_large_messages_are_read_whole(make_feed: MakeFeed) -> None:
@@ -109,7 +109,7 @@ def test_large_messages_are_read_whole(make_feed: MakeFeed) -> None:
         large.produce(feed.topic, value)
     large.flush(20)
     read = topic_of(feed).read({0: 0}, {0: 3}, PLENTY)
-    assert [message.value() for message in read] == values
+    assert [message.value() for message in messages_of(read)] == values
 
 
 def test_offsets_that_retention_takes_during_the_read_are_an_error(feed: Feed) -> None:
@@ -177,13 +177,13 @@ def test_no_setting_makes_a_read_less_exact(feed: Feed) -> None:
     topic = Topic(settings, feed.topic)
     assert settings.kafka_properties["isolation.level"] == "read_uncommitted"
     read = topic.read({0: 0}, topic.state().end, PLENTY)
-    assert [message.value() for message in read] == [record("kept")]
+    assert [message.value() for message in messages_of(read)] == [record("kept")]
     assert read.reached == {0: 3}
 
 
 def test_reading_joins_no_group_and_commits_nothing(feed: Feed) -> None:
     feed.send_records(range(3))
-    assert len(list(topic_of(feed).read({0: 0}, {0: 3}, PLENTY))) == 3
+    assert len(messages_of(topic_of(feed).read({0: 0}, {0: 3}, PLENTY))) == 3
     groups = feed.admin.list_consumer_groups(request_timeout=10).result()
     assert "silt" not in {group.group_id for group in groups.valid}
 

@@ -169,6 +169,20 @@ def test_a_record_of_a_distant_past_is_only_too_late(make_feed: MakeFeed, year: 
     assert row["event_time"] == datetime(year, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
+def test_fields_with_names_that_silt_uses_itself_land_as_they_are(make_feed: MakeFeed) -> None:
+    names = ["timestamp", "start", "window", "value", "event_time", "records"]
+    feed = make_feed(
+        fields={"id": "string", "shop": "string", "price": "number"} | dict.fromkeys(names, "string")
+    )
+    moment = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
+    feed.send(record("a", **{name: f"its {name}" for name in names}), timestamp=milliseconds(moment))
+    feed.flush()
+    feed.take()
+    row = feed.named("records").row(0, named=True)
+    assert [row[feed.contract.columns[name]] for name in names] == [f"its {name}" for name in names]
+    assert (row["window"], row["event_time"]) == (GRID.home(moment).key, moment)
+
+
 # ---- contracts that change ----
 
 

@@ -1,0 +1,118 @@
+"""Many messages at once, decoded into columns: what ``Contract.decode`` says of each, in half the time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import polars as pl
+
+from resources.contract import (
+    BadRecordError,
+    Contract,
+    EventTime,
+    Value,
+    make_parser,
+    make_time_reader,
+    missing_id,
+    number_of,
+)
+from resources.tables import TIME
+
+Refused = dict[int, BadRecordError]
+"""What is wrong with a message, by its place among those that were decoded."""
+
+_KINDS = {"string": pl.String(), "number": pl.Float64()}
+
+
+class ColumnDecoder:
+    """Makes rows of messages, as a contract says.
+
+    Attributes:
+        schema: of the rows: the contract's fields by their columns, ``record_id`` and ``event_time``.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        fields = {contract.columns[name]: _KINDS[kind] for name, kind in contract.fields.items()}
+        self.schema = pl.Schema({**fields, "record_id": pl.String(), "event_time": TIME})
+        self._contract = contract
+        self._names = list(contract.fields)
+        self._id_at = self._names.index(contract.id)
+        self._parse = make_parser(contract)
+        self._nothing: tuple[Value, ...] = (None,) * len(self._names)
+
+    def decode(self, values: Sequence[bytes | None], timestamps: pl.Series) -> tuple[pl.DataFrame, Refused]:
+        """Decode messages: a few thousand at once at most, else they do not stay in the processor's cache.
+
+        Args:
+            timestamps: the messages' own, null where one has none that is usable.
+
+        Returns:
+            A row per message, in their order, and what is wrong with those that break the contract, whose
+            rows mean nothing.
+        """
+        refused: Refused = {}
+        rows = [self._parsed(place, value, refused) for place, value in enumerate(values)]
+        raw = zip(*rows, strict=True) if rows else [()] * len(self._names)
+        columns = [
+            self._cleaned(name, column, refused) for name, column in zip(self._names, raw, strict=True)
+        ]
+        self._check_ids(columns[self._id_at], refused)
+        times = self._event_times(columns, timestamps, refused)
+        data = [*columns, columns[self._id_at], times]
+        series = [
+            pl.Series(name, column, dtype=kind)
+            for (name, kind), column in zip(self.schema.items(), data, strict=True)
+        ]
+        return pl.DataFrame(series), refused
+
+    def _parsed(self, place: int, value: bytes | None, refused: Refused) -> tuple[Value, ...]:
+        try:
+            if value is not None:
+                return self._parse(value)
+            refused[place] = BadRecordError("null-value", "the message has no value")
+        except BadRecordError as error:
+            refused[place] = error
+        return self._nothing
+
+    def _cleaned(self, name: str, column: Sequence[Value], refused: Refused) -> Sequence[Value]:
+        """A field's values: numbers are numbers, and what is missing is None."""
+        if self._contract.fields[name] == "string":
+            return column if "" not in column else [value or None for value in column]
+        if str not in set(map(type, column)):
+            return column
+        numbers: list[Value] = list(column)
+        for place, value in enumerate(column):
+            try:
+                numbers[place] = number_of(value, name)
+            except BadRecordError as error:
+                numbers[place] = None
+                refused.setdefault(place, error)
+        return numbers
+
+    def _check_ids(self, ids: Sequence[Value], refused: Refused) -> None:
+        if not all(ids):
+            for place, identity in enumerate(ids):
+                if not identity:
+                    refused.setdefault(place, missing_id(self._contract))
+
+    def _event_times(
+        self, columns: Sequence[Sequence[Value]], timestamps: pl.Series, refused: Refused
+    ) -> pl.Series | list[datetime | None]:
+        spec = self._contract.event_time
+        if isinstance(spec, EventTime):
+            return self._times_in_payload(spec, columns[self._names.index(spec.field)], refused)
+        for place in timestamps.is_null().arg_true():
+            error = BadRecordError("missing-event-time", "the message has no usable timestamp")
+            refused.setdefault(place, error)
+        return timestamps
+
+    def _times_in_payload(
+        self, spec: EventTime, column: Sequence[Value], refused: Refused
+    ) -> list[datetime | None]:
+        read, times = make_time_reader(spec), list[datetime | None]()
+        for place, value in enumerate(column):
+            try:
+                times.append(None if place in refused else read(value))
+            except BadRecordError as error:
+                times.append(None)
+                refused[place] = error
+        return times
