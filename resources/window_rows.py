@@ -85,7 +85,7 @@ class WindowRows:
     def hold(self, digest: str, records: pl.DataFrame) -> None:
         """Hold a batch's records for the steps that follow, if they fit."""
         places = ("kafka_partition", "kafka_offset", "intake")
-        self._selected = {digest: records.drop(places)} if self.fit(records.height) else {}
+        self._selected = {digest: records.drop(places, strict=False)} if self.fit(records.height) else {}
 
     def held(self, digest: str) -> pl.DataFrame | None:
         """The records that are held of a batch, if they are."""
