@@ -100,9 +100,12 @@ def render_properties(settings: Settings) -> str:
         "share.coordinator.state.topic.min.isr": 1,
         "share.coordinator.state.topic.num.partitions": 1,
         "group.initial.rebalance.delay.ms": 0,
-        "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
+        "log.cleaner.dedupe.buffer.size": 2 * 1024 * 1024,
         "num.network.threads": 2,
         "num.io.threads": 4,
+        "background.threads": 2,
+        "group.coordinator.threads": 1,  # Silt has no consumer group
+        "metadata.max.idle.interval.ms": 60_000,  # by default the log of metadata grows twice a second
     }
     return "".join(f"{name}={_escaped(value)}\n" for name, value in properties.items())
 
@@ -140,7 +143,7 @@ def _java_command(settings: Settings, java: Path, jars: Sequence[Path]) -> list[
     properties = {**logging, "java.io.tmpdir": settings.home / "tmp", "java.net.preferIPv4Stack": "true"}
     return [
         str(java),
-        *("-Xms64m", f"-Xmx{settings.broker_memory}", *LIGHT),
+        *("-Xms16m", f"-Xmx{settings.broker_memory}", *LIGHT),
         *(f"-D{name}={value}" for name, value in properties.items()),
         *("-cp", ":".join(map(str, jars))),
     ]

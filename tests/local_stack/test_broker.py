@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from local_stack.groups import marked
 from local_stack.lock import lock_holder
 from local_stack.ports import answers
+from resources.settings import Settings
 from tests.local_stack.fixture_types import Silt
 
 TOPIC = "customer-support"
@@ -91,3 +92,10 @@ def test_second_stack_on_the_same_home_is_one_clear_error(
         "end that one, or set SILT_HOME to another folder."
     ]
     assert end(first, signal.SIGTERM) == 0
+
+
+def test_a_broker_at_rest_writes_nothing(broker: Settings) -> None:
+    logs = sorted((broker.home / "broker" / "data").glob("__cluster_metadata-0/*.log"))
+    before = [log.stat().st_size for log in logs]
+    time.sleep(1.5)
+    assert [log.stat().st_size for log in logs] == before != []

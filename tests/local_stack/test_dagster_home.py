@@ -31,6 +31,13 @@ def test_instance_loads_with_our_configuration(tmp_path: Path) -> None:
         }
 
 
+def test_only_the_daemons_that_something_needs_run(tmp_path: Path) -> None:
+    write_dagster_home(tmp_path, Settings())
+    with DagsterInstance.from_config(str(tmp_path)) as instance:
+        daemons = {"SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "BACKFILL", "MONITORING"}
+        assert set(instance.get_required_daemon_types()) == daemons
+
+
 def test_postgres_is_the_storage_where_the_settings_name_it(tmp_path: Path) -> None:
     env = {**os.environ, "DAGSTER_HOME": str(tmp_path), "SILT_POSTGRES_URL": "postgresql://db/dagster"}
     subprocess.run([sys.executable, "-m", "local_stack.dagster_home"], env=env, cwd=tmp_path, check=True)
