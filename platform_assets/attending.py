@@ -9,7 +9,6 @@ import dagster as dg
 from platform_assets.models import in_process, rehearse
 from platform_assets.run import Platform
 from platform_assets.spark_session import SparkConnectResource
-from resources.accounting import account
 from resources.errors import TransientError
 from resources.intake_rows import Intake
 from resources.spark import SERVER_ERRORS, stopped_answering
@@ -21,6 +20,8 @@ PREPARE = TAIL + timedelta(seconds=20)
 """So long before the close the run connects to Spark; earlier it would hold what others could use."""
 REHEARSAL = timedelta(seconds=15)
 """A rehearsal begins no later before the close: it must not delay what it is for."""
+MUCH = 20_000
+"""So many records that were taken in are accounted for at once; it takes some milliseconds however few."""
 
 
 def attend(
@@ -37,7 +38,7 @@ def attend(
         context.log.info(f"The window closes in {_until(close):.0f} s: attending it.")
     ready = False
     while (now := datetime.now(UTC)) < close:
-        _take_in(context, platform)
+        _take_in(context, platform, window)
         if not ready and now >= close - PREPARE:
             ready = _prepare(context, platform, spark, window)
         intakes_left = max(0, (close - TAIL - every / 2 - now) // every)
@@ -53,9 +54,13 @@ def log_intakes(context: dg.AssetExecutionContext, taken: list[Intake]) -> None:
         context.log.info(f"Intake {intake.number}: offsets {spans}, {end}.")
 
 
-def _take_in(context: dg.AssetExecutionContext, platform: Platform) -> None:
+def _take_in(context: dg.AssetExecutionContext, platform: Platform, window: Window) -> None:
+    """Of little, the account waits for more of it, or for the close."""
     try:
-        log_intakes(context, platform.taker.take_new())
+        taken = platform.taker.take_new()
+        log_intakes(context, taken)
+        if sum(sum(intake.landed.values()) for intake in taken) >= MUCH:
+            platform.account(window, platform.taker.ledger.intakes())
     except TransientError as error:
         context.log.warning(f"{error} Trying again until the window closes.")
 
@@ -67,8 +72,8 @@ def _prepare(
     try:
         if not in_process(platform, platform.taker.ledger.intakes().records(window)):
             spark.connect()
+        platform.account(window, platform.taker.ledger.intakes())
         if close - datetime.now(UTC) >= REHEARSAL:
-            account(platform.lake, platform.taker.ledger.intakes(), window)  # a first time costs more
             rehearse(spark, platform, window)
     except TransientError as error:
         context.log.warning(str(error))

@@ -12,7 +12,6 @@ from platform_assets.partitions import Partitions
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from platform_assets.verdicts import accounting
-from resources.accounting import account
 from resources.batch import Batch, select
 from resources.errors import LakeError
 from resources.intake_rows import Intake
@@ -52,7 +51,7 @@ def make_kafka_batch(partitions: Partitions) -> dg.AssetsDefinition:
                 pin_of(platform.lake, platform.contract, platform.grid, window),
                 platform.rows,
             )
-            accounted = accounting(account(platform.lake, intakes, window))
+            accounted = accounting(platform.account(window, intakes))
             yield accounted.result(ACCOUNTING, dg.AssetCheckSeverity.ERROR)
             if not accounted.passed:
                 raise LakeError(

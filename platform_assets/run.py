@@ -13,10 +13,12 @@ import polars as pl
 
 from platform_assets.liveness import claim
 from platform_assets.spark_session import SparkConnectResource
+from resources.accounting import Account, account
 from resources.batch import Batch, check_current, read_batch
 from resources.contract import Contract
 from resources.errors import SiltError, TransientError, WindowError
 from resources.intake import Taker
+from resources.intakes import Intakes
 from resources.lake import STORE_ERRORS, Lake, store_failed
 from resources.publication import record_failure
 from resources.settings import Settings
@@ -51,6 +53,14 @@ class Platform:
     def rows(self) -> WindowRows:
         """The records that a run has in memory."""
         return WindowRows(self.lake, self.contract, self.settings.run_bytes)
+
+    def account(self, window: Window, intakes: Intakes) -> Account:
+        """Of the intakes that touch a window; those that were in order before are not looked at again."""
+        return account(self.lake, intakes, window, self._accounts)
+
+    @cached_property
+    def _accounts(self) -> dict[int, Account]:
+        return {}
 
     def batch(self, window: Window) -> Batch:
         """The window's batch as it stands."""

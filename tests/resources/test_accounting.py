@@ -70,6 +70,28 @@ def test_what_was_replayed_adds_up(feed: Feed, tmp_path: Path) -> None:
     assert found == Account(intakes=2, offsets=3, records=3, dead_letters=3, no_message=0, faults=[])
 
 
+def test_an_account_is_the_same_however_much_of_it_was_known_and_looked_at_at_once(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: dict[int, Account] = {}
+    first = Intakes(intakes(filled).rows.head(1))
+    assert account(filled, first, FIRST, known) == Account(1, 4, 3, 0, 1, [])
+    whole = account(filled, intakes(filled), FIRST)
+    assert account(filled, intakes(filled), FIRST, known) == whole
+    assert account(filled, intakes(filled), FIRST, known) == whole
+    monkeypatch.setattr("resources.accounting.AT_ONCE", 2)
+    assert account(filled, intakes(filled), FIRST) == whole
+
+
+def test_what_was_found_in_order_is_not_read_again_and_what_was_not_is(filled: Lake) -> None:
+    known: dict[int, Account] = {}
+    filled.commit("dead_letters", lambda found: found.delete())
+    assert len(account(filled, intakes(filled), FIRST, known).faults) == 1
+    filled.append("dead_letters", letter(7))
+    filled.commit("records", lambda found: found.delete("intake = 1"))
+    assert account(filled, intakes(filled), FIRST, known).faults == []
+
+
 # ---- what does not add up ----
 
 
