@@ -1,6 +1,7 @@
 """``clustering_results``: every record's cluster, assigned from the stored model."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import dagster as dg
@@ -140,8 +141,18 @@ def _stream(found: Clustered, batch: Batch, model_version: str | None) -> pa.Rec
     empty = pl.DataFrame(schema=dict(schema)).to_arrow(compat_level=pl.CompatLevel.oldest())
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for block in found.blocks():
+        for block in _one_ahead(found.blocks()):
             rows = block.with_columns(constant).select(typed)
             yield from rows.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
 
     return pa.RecordBatchReader.from_batches(empty.schema, batches())
+
+
+def _one_ahead(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The blocks; while one is written, the next is made."""
+    rest = iter(blocks)
+    with ThreadPoolExecutor(1) as maker:
+        making = maker.submit(next, rest, None)
+        while (block := making.result()) is not None:
+            making = maker.submit(next, rest, None)
+            yield block

@@ -5,12 +5,14 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 UNSETTLED = 10
 """So many of the last commits may not be on disk yet: those of writers that were just at it."""
+_AT_ONCE = 8
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint.*\.parquet")
 _MAGIC = b"PAR1"
@@ -19,21 +21,20 @@ _MAGIC = b"PAR1"
 def settle(table: Path, after: int, version: int) -> None:
     """Bring the commits in (after, version] to disk: their data files, the log, and the folders.
 
-    What another process has cleaned up meanwhile is passed over.
+    All at once: the file system writes one journal for those that wait together. What another process has
+    cleaned up meanwhile is passed over.
     """
     log = table / "_delta_log"
-    folders = {log}
+    paths = {log}
     for number in range(max(0, after + 1), version + 1):
         commit = log / f"{number:020}.json"
         for path in _added(_actions(commit) or []):
-            sync(table / path)
-            folders |= {(table / path).parent, table}
-        sync(commit)
+            paths |= {table / path, (table / path).parent, table}
+        paths.add(commit)
         for checkpoint in log.glob(f"{number:020}.checkpoint*.parquet"):
-            sync(checkpoint)
-            sync(log / "_last_checkpoint")
-    for folder in folders:
-        sync(folder)
+            paths |= {checkpoint, log / "_last_checkpoint"}
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        list(threads.map(sync, paths))
 
 
 def mend(table: Path) -> list[str]:

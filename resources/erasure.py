@@ -93,6 +93,7 @@ class Eraser:
             if not any(trace.rows.height for trace in traces):
                 break
             self._erase_rows(traces, done)
+        self._lake.settled()
         traces = self.find()
         for key in sorted(traces[-1].windows):
             self._show_anew(key)

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -72,6 +73,7 @@ class Lake:
         self._versions: dict[str, int] = {}
         self._looked: dict[tuple[str, ...], tuple[tuple[int, ...], float]] = {}
         self._settled: dict[str, int] = {}
+        self._unsettled: dict[str, tuple[int, Future[None]]] = {}
         self._lock = threading.RLock()
 
     def create(self, now: datetime, lateness: timedelta) -> None:
@@ -273,7 +275,7 @@ class Lake:
         revision: int | None = None,
     ) -> int:
         """Replace a window's rows (only those of a digest and a revision, if given) in one commit; no rows
-        delete it.
+        delete it. They are on disk after :meth:`settled`: nothing that names them is written before.
 
         Args:
             rows: or what makes an Arrow stream of them, once for each try.
@@ -291,7 +293,25 @@ class Lake:
             data = rows() if callable(rows) else rows
             write_deltalake(table, data, mode="overwrite", predicate=predicate, writer_properties=WRITER)
 
-        return self.commit(name, write)
+        version = self.commit(name, write, settle=False)
+        self._unsettled[name] = (version, self._settler.submit(self._settle, name, version))
+        return version
+
+    def settled(self) -> None:
+        """Wait until all that :meth:`replace_window` has written is on disk.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        while self._unsettled:
+            name, (version, settling) = next(iter(self._unsettled.items()))
+            if settling.exception():
+                self._settle(name, version)
+            del self._unsettled[name]
+
+    @cached_property
+    def _settler(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1)
 
     def replace_windows(self, name: str, first: str, last: str, frame: pl.DataFrame) -> int:
         """Replace the rows of all windows from one to another (keys, both included) in one commit.
@@ -359,8 +379,17 @@ class Lake:
                     "another SILT_HOME or SILT_LAKE_URI."
                 )
 
-    def commit(self, name: str, write: Callable[[DeltaTable], object], tries: int = _COMMIT_TRIES) -> int:
+    def commit(
+        self,
+        name: str,
+        write: Callable[[DeltaTable], object],
+        tries: int = _COMMIT_TRIES,
+        settle: bool = True,
+    ) -> int:
         """Have ``write`` commit to a fresh handle, again if another was first; on disk when it returns.
+
+        Args:
+            settle: False: the caller brings it to disk.
 
         Returns:
             The table's version that it made.
@@ -375,7 +404,8 @@ class Lake:
             except CommitFailedError:
                 time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
             else:
-                self._settle(name, table.version())
+                if settle:
+                    self._settle(name, table.version())
                 return table.version()
         raise TransientError(f"Table {name} of the lake {self.uri} was busy {tries} times: try again.")
 

@@ -49,6 +49,7 @@ def publish(
         "attempts": 0,
         "error": None,
     }
+    lake.settled()
     lake.change_window("windows", batch.window, lambda rows: _frame(_newer(rows, row, batch.window)))
     return seconds
 
