@@ -23,7 +23,7 @@ from deltalake import (
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from resources.delta import WRITER, add_actions, replacements, scan, schema_of
+from resources.delta import WRITER, add_actions, add_files, replacements, scan, schema_of, write_files
 from resources.durability import UNSETTLED, mend, settle
 from resources.errors import LakeError, TransientError
 from resources.tables import TABLES, Table
@@ -258,13 +258,70 @@ class Lake:
         """
         if frame.is_empty():
             return
-        self._check_types(name, frame)
-        self.commit(
-            name,
-            lambda table: write_deltalake(
-                table, frame, mode="append", schema_mode="merge", writer_properties=WRITER
-            ),
-        )
+        self._widen(name, frame)
+        stored = schema_of(self.table(name))
+        missing = [pl.lit(None, kind).alias(column) for column, kind in stored.items() if column not in frame]
+        self._add(name, frame.with_columns(missing).select(stored.names()))
+
+    def insert_once(self, name: str, key: str, frame: pl.DataFrame) -> bool:
+        """Insert one row unless a row with its number or a higher one as ``key`` stands there.
+
+        No row is overwritten, and numbers rise, so that none stands there twice.
+
+        Returns:
+            Whether this call's row was inserted. An unknown outcome raises nothing: the caller reads what
+            stands there.
+        """
+        number = int(frame[key].item())
+
+        def stands(table: DeltaTable) -> bool:
+            known = add_actions(table)
+            return len(known) > 0 and known[f"max.{key}"].ge(number).fill_null(value=True).any()
+
+        return self._add(name, frame, unless=stands)
+
+    def _add(
+        self, name: str, rows: pl.DataFrame, unless: Callable[[DeltaTable], bool] = lambda table: False
+    ) -> bool:
+        """Add rows in one commit, unless the version that it follows has something; on disk when it returns.
+
+        Raises:
+            TransientError: others were first every time.
+        """
+        files = write_files(str(self.folder(name) or self._uri(name)), TABLES[name].partition_by, rows)
+        for attempt in range(_COMMIT_TRIES):
+            with self._lock:  # no other thread brings the handle up to date meanwhile
+                table = self.table(name)
+                if unless(table):
+                    return False
+                try:
+                    version = add_files(table, files)
+                except CommitFailedError:
+                    version = None
+            if version is not None:
+                self._settle(name, version)
+                return True
+            _wait_after(attempt)
+        raise self._busy(name, _COMMIT_TRIES)
+
+    def _widen(self, name: str, frame: pl.DataFrame) -> None:
+        """Add the columns that a table does not have yet."""
+        stored = schema_of(self.table(name))
+        for column, kind in frame.schema.items():
+            if stored.get(column, kind) != kind:
+                raise LakeError(
+                    f"The lake {self.uri} keeps the column {column!r} of {name} as {stored[column]}, the "
+                    f"contract makes it {kind}: set the field's type back, rename the field, or choose "
+                    "another SILT_HOME or SILT_LAKE_URI."
+                )
+
+        def widen(table: DeltaTable) -> None:
+            known = schema_of(table).names()
+            if new := [column for column in frame.columns if column not in known]:
+                table.alter.add_columns(Schema.from_arrow(frame.head(0).select(new).to_arrow().schema).fields)
+
+        if not frame.schema.keys() <= stored.keys():
+            self.commit(name, widen)
 
     def replace_window(
         self,
@@ -345,40 +402,6 @@ class Lake:
 
         return self.commit(name, write)
 
-    def insert_once(self, name: str, key: str, frame: pl.DataFrame) -> bool:
-        """Insert one row unless a row with the same number as ``key`` stands there. No row is overwritten.
-
-        Returns:
-            Whether this call's row was inserted. A conflict or an unknown outcome raises nothing: the
-            caller reads what stands there.
-        """
-        value = int(frame[key].item())  # as a literal it spares the files that cannot hold it
-        with contextlib.suppress(CommitFailedError):
-            table = DeltaTable(self._uri(name))
-            outcome = (
-                table.merge(
-                    frame,
-                    predicate=f"source.{key} = target.{key} AND target.{key} = {value}",
-                    source_alias="source",
-                    target_alias="target",
-                )
-                .when_not_matched_insert_all()
-                .execute()
-            )
-            self._settle(name, table.version())
-            return bool(outcome["num_target_rows_inserted"] == 1)
-        return False
-
-    def _check_types(self, name: str, frame: pl.DataFrame) -> None:
-        stored = schema_of(self.table(name))
-        for column, kind in frame.schema.items():
-            if column in stored and stored[column] != kind:
-                raise LakeError(
-                    f"The lake {self.uri} keeps the column {column!r} of {name} as {stored[column]}, the "
-                    f"contract makes it {kind}: set the field's type back, rename the field, or choose "
-                    "another SILT_HOME or SILT_LAKE_URI."
-                )
-
     def commit(
         self,
         name: str,
@@ -402,12 +425,15 @@ class Lake:
             try:
                 write(table)
             except CommitFailedError:
-                time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
+                _wait_after(attempt)
             else:
                 if settle:
                     self._settle(name, table.version())
                 return table.version()
-        raise TransientError(f"Table {name} of the lake {self.uri} was busy {tries} times: try again.")
+        raise self._busy(name, tries)
+
+    def _busy(self, name: str, tries: int) -> TransientError:
+        return TransientError(f"Table {name} of the lake {self.uri} was busy {tries} times: try again.")
 
     def _settle(self, name: str, version: int) -> None:
         if folder := self.folder(name):
@@ -427,6 +453,11 @@ class Lake:
 
     def _uri(self, name: str) -> str:
         return f"{self.uri}/{name}"
+
+
+def _wait_after(attempt: int) -> None:
+    """Let others go first for a moment, a longer one each time."""
+    time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
 
 
 def _of(window: Window) -> str:

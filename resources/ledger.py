@@ -51,10 +51,19 @@ class Ledger:
         number = row["number"]
         if number > self.intakes().last:  # upkeep may have removed the row that was first
             frame = pl.DataFrame([{**row, **self._own}], schema=dict(TABLES["ledger"].schema))
-            self._lake.insert_once("ledger", "number", frame)
+            if self._lake.insert_once("ledger", "number", frame) and self._follows(frame):
+                return self._known[number]
         known = self.intakes()
         standing = known[number] if known.first <= number <= known.last else None
         return standing if standing and standing.attempt == row["attempt"] else None
+
+    def _follows(self, row: pl.DataFrame) -> bool:
+        """Whether a row that was just entered is the next one: then it need not be read back."""
+        with self._lock:
+            if row["number"].item() != self._known.last + 1:
+                return False
+            self._add(row)
+            return True
 
     def _add(self, rows: pl.DataFrame) -> None:
         if rows.is_empty():

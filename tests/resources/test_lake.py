@@ -1,5 +1,6 @@
 """The lake: real Delta tables, written by many at once, read at any version."""
 
+import resource
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from resources.errors import LakeError
-from resources.lake import Lake
+from resources.lake import STORE_ERRORS, Lake
 from resources.tables import TABLES
 from resources.windows import Window
 from tests.resources.conftest import FIRST, NOW, landed_rows, ledger_row, window_row
@@ -146,6 +147,13 @@ def test_of_many_writers_of_one_number_exactly_one_wins_and_no_row_is_overwritte
         assert lake.read("ledger").filter(pl.col("number") == number)["attempt"].to_list() == standing
 
 
+def test_of_many_threads_that_share_a_lake_one_enters_a_number(lake: Lake) -> None:
+    rows = [ledger_row(1, f"a{n}") for n in range(6)]
+    won = at_once(6, lambda n: lake.insert_once("ledger", "number", rows[n]))
+    assert won.count(True) == 1
+    assert lake.read("ledger")["attempt"].to_list() == [f"a{won.index(True)}"]
+
+
 def test_an_inserted_row_is_read_back_as_it_was(lake: Lake) -> None:
     row = ledger_row(
         1,
@@ -155,6 +163,45 @@ def test_an_inserted_row_is_read_back_as_it_was(lake: Lake) -> None:
     )
     assert lake.insert_once("ledger", "number", row)
     assert lake.read("ledger").equals(row)
+
+
+# ---- appending ----
+
+
+def test_rows_appended_by_many_at_once_with_columns_of_their_own_are_all_there(lake: Lake) -> None:
+    def append(number: int) -> None:
+        for offset in range(4):
+            rows = landed_rows(FIRST, number, [(number, offset)])
+            own = pl.lit(1.0).alias(f"field_{number}")
+            Lake(lake.uri).append("records", rows.with_columns(own, city=pl.lit("Łódź")))
+
+    at_once(5, append)
+    found = lake.read("records")
+    assert found.height == 20
+    assert found["city"].to_list() == ["Łódź"] * 20
+    assert [found[f"field_{number}"].count() for number in range(5)] == [4] * 5
+
+
+def test_appended_rows_of_several_days_lie_each_in_its_own(lake: Lake) -> None:
+    other = FIRST.step(300)
+    lake.append("records", pl.concat([landed_rows(window, 1, [(0, 1)]) for window in (FIRST, other)]))
+    for window in (FIRST, other):
+        assert len(lake.window_files("records", window).files) == 1
+        assert rows_of(lake, "records", window)["window"].to_list() == [window.key]
+
+
+def test_a_disk_that_takes_no_more_is_a_failure_of_the_store_and_leaves_nothing(lake: Lake) -> None:
+    lake.append("records", landed_rows(FIRST, 1, [(0, 1)]))
+    before = sorted(Path(lake.uri, "records").rglob("*"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(STORE_ERRORS, match="File too large"):
+            lake.append("records", landed_rows(FIRST, 2, [(0, offset) for offset in range(50_000)]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sorted(Path(lake.uri, "records").rglob("*")) == before
+    assert lake.read("records").height == 1
 
 
 # ---- replacing ----
@@ -345,9 +392,13 @@ def test_an_open_lake_sees_what_others_write_at_once(lake: Lake) -> None:
 
 
 def test_results_carry_page_statistics_and_a_bloom_filter_of_the_record_id(lake: Lake) -> None:
-    lake.append("records", landed_rows(FIRST, 1, [(0, offset) for offset in range(40_000)]))
+    rows = pl.DataFrame(
+        [{"date": FIRST.date, "window": FIRST.key, "record_id": f"id-{number}"} for number in range(40_000)],
+        schema=dict(TABLES["clustering_results"].schema),
+    )
+    lake.replace_window("clustering_results", FIRST, rows)
     metadata = pytest.importorskip("pyarrow.parquet").ParquetFile(
-        lake.window_files("records", FIRST).files[0]
+        lake.window_files("clustering_results", FIRST).files[0]
     )
     assert metadata.num_row_groups == 3
     group = metadata.metadata.row_group(0)
