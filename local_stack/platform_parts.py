@@ -18,7 +18,13 @@ FIRST_WINDOWS = 3
 
 def platform_parts(settings: Settings, sample: bool) -> list[Part]:
     """The parts, in the order of starting; they end in the reverse order."""
-    return [_orphans(), _api(settings), *_dagster(settings), *(_sample(settings) if sample else [])]
+    return [
+        *_lake(settings),
+        *_orphans(settings),
+        _api(settings),
+        *_dagster(settings),
+        *(_sample(settings) if sample else []),
+    ]
 
 
 def mark_first_start(settings: Settings) -> None:
@@ -41,9 +47,18 @@ def tell_urls(settings: Settings, say: Say) -> None:
     say("Ctrl-C ends it.")
 
 
-def _orphans() -> Part:
-    """Comes before all else of Dagster: it also makes the storage, which two processes cannot do at once."""
-    return Part("orphans", [sys.executable, "-m", "local_stack.orphans"], once=True)
+def _lake(settings: Settings) -> list[Part]:
+    """Makes a new lake at once: so the API answers long before Dagster's code server, which makes one too."""
+    if settings.lake_uri or Path(settings.lake).exists():
+        return []
+    return [Part("lake", [sys.executable, "-m", "local_stack.new_lake"], once=True)]
+
+
+def _orphans(settings: Settings) -> list[Part]:
+    """Where there may be runs of an earlier stack. In Postgres it also makes Dagster's storage."""
+    if not settings.postgres_url and not (settings.home / "dagster" / "history").exists():
+        return []
+    return [Part("orphans", [sys.executable, "-m", "local_stack.orphans"], once=True)]
 
 
 def _api(settings: Settings) -> Part:
@@ -80,13 +95,14 @@ def _dagster(settings: Settings) -> list[Part]:
         ],
         ready=partial(answers, LOOPBACK, settings.code_port),
         url=f"{LOOPBACK}:{settings.code_port}",
-        after=("orphans",),
+        # It makes Dagster's storage where there is none, which two processes cannot do at once.
+        after=("orphans",) if settings.postgres_url else (),
     )
     daemon = Part(
         name="daemon",
         command=[*python, "dagster._daemon", "run", *workspace],
         ready=partial(daemon_lives, port, time.time()),
-        after=("code", "broker", "spark", "first-records"),
+        after=("orphans", "code", "broker", "first-records"),
     )
     return [webserver, code, daemon]
 

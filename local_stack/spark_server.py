@@ -40,6 +40,7 @@ def spark_parts(settings: Settings, java: Path, warm: bool) -> list[Part]:
         command=server_command(settings),
         ready=partial(answers, LOOPBACK, settings.spark_port),
         url=settings.spark_url,
+        after=("code",),  # its start takes all cores for seconds, and most windows need no Spark
         env={
             "SPARK_HOME": str(pyspark_folder()),
             "SPARK_LOCAL_IP": LOOPBACK,
