@@ -25,6 +25,7 @@ from platform_assets.training.choice import choose
 from resources.cluster_model import ClusterModel, Feature
 from resources.lake import Lake
 from resources.ledger import Ledger
+from resources.samples import Samples
 from resources.tables import TABLES
 from resources.windows import Grid, Window
 
@@ -117,12 +118,12 @@ def materialized(source: Path, folder: Path, order: Sequence[int]) -> Lake:
     """A copy of a lake, its windows published in an order; one of them once more while others are to come."""
     shutil.copytree(source, folder)
     lake = Lake(str(folder))
-    ledger = Ledger(lake, 5, "id")
+    samples = Samples(lake, Ledger(lake, 5, "id").intakes, _GRID)
     steps = [(number, 1) for number in order]
     steps.insert(max(order.index(AGAIN) + 1, 3 * WINDOWS // 4), (AGAIN, 2))
     for number, revision in steps:
         lake.replace_window("windows", _window(number), _frame("windows", [_publication(number, revision)]))
-        update(lake, ledger, _GRID, _window(number))
+        update(samples, _window(number))
     return lake
 
 

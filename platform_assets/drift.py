@@ -17,9 +17,10 @@ from platform_assets.training.drift import (
     ratio_level,
     worst,
 )
+from platform_assets.training.points import clusters_of, encoded
 from resources.baseline import baseline
 from resources.batch import Batch
-from resources.samples import Sample, published_after, published_batch, published_before, sample
+from resources.samples import Sample, published_after, published_batch, published_before
 from resources.tables import TABLES
 
 
@@ -64,13 +65,11 @@ def write_drift(platform: Platform, batch: Batch) -> list[Drift]:
 
 def _write(platform: Platform, batch: Batch) -> list[Drift]:
     """Once more if the window before is answered meanwhile: its own run may have looked too early."""
-    intakes, previous = platform.taker.ledger.intakes(), _before(platform, batch)
-    pinned = baseline(platform.lake)
-    window = sample(platform.lake, platform.contract, platform.grid, batch, intakes)
+    pinned, previous = baseline(platform.lake), _before(platform, batch)
+    window = platform.samples.sample(batch)
     found = []
     if previous:
-        reference = sample(platform.lake, platform.contract, platform.grid, previous, intakes)
-        found.append(_compare("previous", reference, window))
+        found.append(_compare("previous", platform.samples.sample(previous), window))
     if pinned and pinned.window != window.window:
         found.append(_compare("baseline", pinned, window))
     rows = [row for drift in found for row in _rows(drift, batch)]
@@ -90,11 +89,9 @@ def _compare(kind: Literal["previous", "baseline"], reference: Sample, window: S
     ratio: float | None = None
     level: Level = "unknown"
     if reference.model and window.model:
-        records = window.records.to_dicts()
-        ratio = inertia_ratio(
-            reference.model.encode(records), reference.model.centres, window.model.assign(records)[0]
-        )
-        level = ratio_level(ratio, len(records))
+        points = encoded(window.records, reference.model.features)
+        ratio = inertia_ratio(points, reference.model.centres, clusters_of(window.records, window.model))
+        level = ratio_level(ratio, len(points))
     features = feature_drift(_columns(reference.records), _columns(window.records))
     return Drift(kind, reference, features, ratio, level)
 

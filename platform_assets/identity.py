@@ -2,29 +2,27 @@
 
 import time
 from collections.abc import Mapping
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from platform_assets.training.identity import Event, Labels, transition
+from platform_assets.training.points import clusters_of
 from resources.assigning import assigning_model
 from resources.batch import Batch
 from resources.cluster_model import ClusterModel
 from resources.errors import LakeError, TransientError, VersionError
 from resources.identity import Chain, read_chain, write_identities
-from resources.lake import Lake
-from resources.ledger import Ledger
-from resources.samples import batch_of, sampled
+from resources.samples import Samples, batch_of
 from resources.tables import TABLES
-from resources.windows import KEY_FORMAT, Grid, Window
+from resources.windows import KEY_FORMAT, Window
 
 _SECONDS = 60.0
-Records = list[dict[str, Any]]
 Row = Mapping[str, Any]
 
 
-def update(lake: Lake, ledger: Ledger, grid: Grid, window: Window, seconds: float = _SECONDS) -> None:
+def update(samples: Samples, window: Window, seconds: float = _SECONDS) -> None:
     """Bring ``cluster_events`` and ``cluster_ids`` up to date after a publication, and until nothing differs.
 
     What other runs published, or left undone when they were killed, is done too: of several at once the last
@@ -37,10 +35,10 @@ def update(lake: Lake, ledger: Ledger, grid: Grid, window: Window, seconds: floa
     Raises:
         TransientError: retention deleted a model under it, or a table was busy.
     """
-    deadline, matcher = time.monotonic() + seconds, _Matcher(lake, ledger, grid)
+    deadline, matcher = time.monotonic() + seconds, _Matcher(samples)
     while True:
-        chain = read_chain(lake)
-        if not _match(matcher, chain, window.key, deadline) and not write_identities(lake, chain):
+        chain = read_chain(samples.lake)
+        if not _match(matcher, chain, window.key, deadline) and not write_identities(samples.lake, chain):
             return
 
 
@@ -59,26 +57,24 @@ def _match(matcher: "_Matcher", chain: Chain, first: str, deadline: float) -> bo
     return began
 
 
+@dataclass(frozen=True)
 class _Matcher:
-    """Matches pairs of windows; it keeps the last two samples, since neighbours share one."""
+    """Matches pairs of windows."""
 
-    def __init__(self, lake: Lake, ledger: Ledger, grid: Grid) -> None:
-        self._lake = lake
-        self._ledger = ledger
-        self._grid = grid
-        self._sample = lru_cache(2)(self._read_sample)
+    samples: Samples
 
     def match(self, before: Row | None, after: Row, floor: str) -> bool:
         """Write what became of the clusters; not, and False, if the floor moved and records went with it."""
         events = self._events(self._batch(before), self._batch(after)) if before else self._born(after)
-        if self._lake.floor().strftime(KEY_FORMAT) != floor:
+        if self.samples.lake.floor().strftime(KEY_FORMAT) != floor:
             return False
         frame = _frame(before, after, events)
-        self._lake.replace_window("cluster_events", self._grid.window(after["window"]), frame)
+        window = self.samples.grid.window(after["window"])
+        self.samples.lake.replace_window("cluster_events", window, frame)
         return True
 
     def _batch(self, row: Row) -> Batch:
-        return batch_of(self._grid.window(row["window"]), row)
+        return batch_of(self.samples.grid.window(row["window"]), row)
 
     def _born(self, row: Row) -> list[Event]:
         model = self._model(self._batch(row))
@@ -87,12 +83,12 @@ class _Matcher:
     def _events(self, before: Batch, after: Batch) -> list[Event]:
         models = (self._model(before), self._model(after))
         names = tuple(sorted({feature.name for model in models for feature in model.features}))
-        earlier, later = (_labels(self._sample(batch, names), *models) for batch in (before, after))
+        earlier, later = (_labels(self.samples.records(batch, names), *models) for batch in (before, after))
         return transition(earlier, later, *(len(model.centres) for model in models))
 
     def _model(self, batch: Batch) -> ClusterModel:
         try:
-            stored = assigning_model(self._lake, self._grid, batch)
+            stored = assigning_model(self.samples.lake, self.samples.grid, batch)
         except (LakeError, VersionError) as error:
             raise TransientError(
                 f"A model was deleted while {batch.window.key} was matched: {error}"
@@ -100,12 +96,9 @@ class _Matcher:
         assert stored and stored.model  # it has published clusters
         return stored.model
 
-    def _read_sample(self, batch: Batch, names: tuple[str, ...]) -> Records:
-        return sampled(self._lake, batch, self._ledger.intakes(), names).to_dicts()
 
-
-def _labels(records: Records, before: ClusterModel, after: ClusterModel) -> tuple[Labels, Labels]:
-    return before.assign(records)[0], after.assign(records)[0]
+def _labels(records: pl.DataFrame, before: ClusterModel, after: ClusterModel) -> tuple[Labels, Labels]:
+    return clusters_of(records, before), clusters_of(records, after)
 
 
 def _frame(before: Row | None, after: Row, events: list[Event]) -> pl.DataFrame:

@@ -14,11 +14,12 @@ from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.review_pictures import review_pictures
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
+from platform_assets.training.points import encoded
 from platform_assets.training.structure import Structure, structure
 from resources.batch import Batch
 from resources.cluster_model import ClusterModel
 from resources.contract import Contract
-from resources.samples import Sample, published_batch, sample
+from resources.samples import Sample, published_batch
 from resources.tables import TABLES
 
 
@@ -58,10 +59,9 @@ def make_model_review(partitions: Partitions) -> dg.AssetsDefinition:
 
 
 def _review(platform: Platform, batch: Batch) -> tuple[list[Drift], Structure | None, dict[str, str]]:
-    intakes = platform.taker.ledger.intakes()
-    update(platform.lake, platform.taker.ledger, platform.grid, batch.window)
+    update(platform.samples, batch.window)
     drifts = write_drift(platform, batch)
-    taken = sample(platform.lake, platform.contract, platform.grid, batch, intakes)
+    taken = platform.samples.sample(batch)
     if not taken.model:
         return drifts, None, {}
     found = _structure(platform.contract, taken, taken.model)
@@ -71,7 +71,7 @@ def _review(platform: Platform, batch: Batch) -> tuple[list[Drift], Structure | 
 
 
 def _structure(contract: Contract, taken: Sample, model: ClusterModel) -> Structure:
-    points = model.encode(taken.records.to_dicts())
+    points = encoded(taken.records, model.features)
     columns = [feature.name for feature in model.features for _ in range(feature.width)]
     weights = np.ones(len(points))
     return structure(points, weights, len(model.centres), columns, contract.categories, contract.seed)

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -51,11 +52,11 @@ def clusters_picture(
             leads from there to where it is now.
     """
     middle = points.mean(axis=0)
-    _, deviations, components = np.linalg.svd(points - middle, full_matrices=False)
-    shares = deviations**2 / max((deviations**2).sum(), np.finfo(float).tiny)
+    squares, components = np.linalg.eigh((points - middle).T @ (points - middle))
+    shares = squares[::-1] / max(squares.sum(), np.finfo(float).tiny)
 
     def flat(values: Floats) -> Floats:
-        plane = (values - middle) @ components[:2].T
+        plane = (values - middle) @ components[:, :-3:-1]
         return plane if plane.shape[1] == 2 else np.column_stack([plane, np.zeros(len(plane))])
 
     axes = _axes(5.0, 3.6)
@@ -118,9 +119,9 @@ def _colour(name: str) -> str:
 
 
 def _axes(width: float, height: float) -> Axes:
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=100, facecolor="none", layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes = figure.add_subplot(facecolor="none")
     axes.tick_params(colors=_INK, labelsize=8)
     for name, spine in axes.spines.items():
         spine.set_color(_INK)
@@ -133,9 +134,8 @@ def _legend(axes: Axes) -> None:
 
 
 def _markdown(axes: Axes, title: str) -> str:
-    assert isinstance(axes.figure, Figure)
-    drawn = io.BytesIO()
-    axes.figure.savefig(drawn, format="png", dpi=100, transparent=True)
-    small = io.BytesIO()
-    Image.open(drawn).quantize(_TONES, method=Image.Quantize.FASTOCTREE).save(small, "png", optimize=True)
+    canvas: Any = axes.figure.canvas
+    canvas.draw()
+    drawn, small = Image.fromarray(np.asarray(canvas.buffer_rgba())), io.BytesIO()
+    drawn.quantize(_TONES, method=Image.Quantize.FASTOCTREE).save(small, "png", optimize=True)
     return f"![{title}](data:image/png;base64,{base64.b64encode(small.getvalue()).decode()})"

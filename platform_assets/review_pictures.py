@@ -4,11 +4,12 @@ import polars as pl
 
 from platform_assets.pictures import choice_picture, clusters_picture, history_picture
 from platform_assets.run import Platform
+from platform_assets.training.points import clusters_of, encoded
 from resources.batch import Batch
-from resources.cluster_model import Floats
+from resources.cluster_model import ClusterModel, Floats
 from resources.delta import scan
 from resources.identity import read_identities
-from resources.samples import Sample, published_batch, published_before, sample
+from resources.samples import Sample, published_batch, published_before
 
 _WINDOWS = 24
 
@@ -22,10 +23,8 @@ def review_pictures(platform: Platform, batch: Batch, taken: Sample) -> dict[str
     assert taken.model
     named = _names(platform, batch)
     names = [named.get(cluster, f"{cluster}") for cluster in range(len(taken.model.centres))]
-    records = taken.records.to_dicts()
-    clusters, _ = taken.model.assign(records)
-    points = taken.model.encode(records)
-    pictures = {"clusters": clusters_picture(points, clusters, names, _before(platform, batch, taken))}
+    points, clusters = encoded(taken.records, taken.model.features), clusters_of(taken.records, taken.model)
+    pictures = {"clusters": clusters_picture(points, clusters, names, _before(platform, batch, taken.model))}
     return pictures | _choice(platform, batch) | _history(platform, batch)
 
 
@@ -34,19 +33,15 @@ def _names(platform: Platform, batch: Batch) -> dict[int, str]:
     return {cluster: identity.name for cluster, identity in identities.items()}
 
 
-def _before(platform: Platform, batch: Batch, taken: Sample) -> dict[str, Floats]:
-    """Where the clusters of the window before had their means, by name, in this model's units."""
+def _before(platform: Platform, batch: Batch, model: ClusterModel) -> dict[str, Floats]:
+    """Where the clusters of the window before had their means, by name, in a model's units."""
     window = published_before(platform.lake, platform.grid, batch.window)
     previous = published_batch(platform.lake, window) if window else None
-    if not previous or not taken.model:
+    earlier = platform.samples.sample(previous) if previous else None
+    if not previous or not earlier or not earlier.model:
         return {}
-    intakes = platform.taker.ledger.intakes()
-    earlier = sample(platform.lake, platform.contract, platform.grid, previous, intakes)
-    if not earlier.model:
-        return {}
-    records = earlier.records.to_dicts()
-    clusters, _ = earlier.model.assign(records)
-    points = taken.model.encode(records)
+    clusters = clusters_of(earlier.records, earlier.model)
+    points = encoded(earlier.records, model.features)
     names = _names(platform, previous)
     there = {name: points[clusters == cluster] for cluster, name in names.items()}
     return {name: mine.mean(axis=0) for name, mine in there.items() if len(mine)}

@@ -21,6 +21,7 @@ from resources.intake import Taker
 from resources.intakes import Intakes
 from resources.lake import STORE_ERRORS, Lake, store_failed
 from resources.publication import record_failure
+from resources.samples import Samples
 from resources.settings import Settings
 from resources.spark import SERVER_ERRORS, stopped_answering
 from resources.window_rows import WindowRows
@@ -53,6 +54,11 @@ class Platform:
     def rows(self) -> WindowRows:
         """The records that a run has in memory."""
         return WindowRows(self.lake, self.contract, self.settings.run_bytes)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The samples of published windows; a batch's that the run has in memory is not read."""
+        return Samples(self.lake, self.taker.ledger.intakes, self.grid, self.contract.features, self.rows)
 
     def account(self, window: Window, intakes: Intakes) -> Account:
         """Of the intakes that touch a window; those that were in order before are not looked at again."""

@@ -12,7 +12,7 @@ from resources.contract import Contract
 from resources.errors import WindowError
 from resources.intakes import Intakes
 from resources.lake import Lake
-from resources.samples import Sample, published_batch, sample
+from resources.samples import Sample, Samples, published_batch
 from resources.tables import TABLES
 from resources.windows import Grid, Window
 
@@ -26,7 +26,8 @@ def pin(lake: Lake, contract: Contract, intakes: Intakes, window: Window) -> Bat
     batch = published_batch(lake, window)
     if not batch:
         raise WindowError(f"{window.key} has no published clusters: pin a window that `/api/models` shows.")
-    taken = sample(lake, contract, Grid(window.minutes), batch, intakes)
+    samples = Samples(lake, lambda: intakes, Grid(window.minutes), contract.features)
+    taken = samples.sample(batch)
     frame = pl.DataFrame([_row(taken, batch)], schema=dict(TABLES["baselines"].schema))
     lake.commit("baselines", lambda table: write_deltalake(table, frame, mode="overwrite"))
     return batch

@@ -153,7 +153,7 @@ def landed(lake: Lake, window: Window, intakes: Intakes, covered: int) -> pl.Laz
 
 def latest(lake: Lake, window: Window, intakes: Intakes, covered: int) -> pl.LazyFrame:
     """A window's records, one per record id, in order of event time, Kafka partition, offset, intake."""
-    return _latest(landed(lake, window, intakes, covered))
+    return latest_of(landed(lake, window, intakes, covered))
 
 
 def selected(lake: Lake, batch: Batch, intakes: Intakes) -> pl.LazyFrame:
@@ -161,7 +161,8 @@ def selected(lake: Lake, batch: Batch, intakes: Intakes) -> pl.LazyFrame:
     return latest(lake, batch.window, intakes, batch.covered)
 
 
-def _latest(rows: pl.LazyFrame) -> pl.LazyFrame:
+def latest_of(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Of landed records, one per record id, in order of event time, Kafka partition, offset, intake."""
     ordered = rows.sort(*ORDER)
     return ordered.unique("record_id", keep="last", maintain_order=True)
 

@@ -239,9 +239,11 @@ class Lake:
     def read_window(self, name: str, window: Window, version: int | None = None) -> pl.LazyFrame:
         """A window's rows, all columns but ``date``."""
         files = self.window_files(name, window, version).files
+        known = TABLES[name].schema if version else schema_of(self.table(name))  # records get more columns
+        schema = {column: kind for column, kind in known.items() if column != "date"}
         if not files:
-            return pl.LazyFrame(schema={n: t for n, t in TABLES[name].schema.items() if n != "date"})
-        frame = pl.scan_parquet(files, missing_columns="insert", extra_columns="ignore")
+            return pl.LazyFrame(schema=schema)
+        frame = pl.scan_parquet(files, schema=schema, missing_columns="insert", extra_columns="ignore")
         return frame.filter(pl.col("window") == window.key)
 
     def read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:

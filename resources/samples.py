@@ -1,31 +1,34 @@
 """Samples of published windows: what is compared, tested and matched after the publication."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from resources.assigning import assigning_model
-from resources.batch import Batch, selected
+from resources.batch import Batch, landed, latest_of
 from resources.cluster_model import ClusterModel
-from resources.contract import Contract, column_of
+from resources.contract import column_of
+from resources.delta import schema_of
 from resources.intakes import Intakes
 from resources.lake import Lake
+from resources.window_rows import WindowRows
 from resources.windows import Grid, Window
 
 MOST = 20_000
-"""So many records of a window at most."""
+"""About so many records of a window at most."""
+_KEPT = 4
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A window's records, at most :data:`MOST`, and the model that assigned them.
+    """A window's records, about :data:`MOST` at most, and the model that assigned them.
 
     Attributes:
         window: its key.
-        records: a column per feature of the contract, by the contract's names.
+        records: a column per feature of the contract, by the contract's names, by rising record id.
         model: None where there were too few points.
     """
 
@@ -35,26 +38,59 @@ class Sample:
     model: ClusterModel | None
 
 
-def sample(lake: Lake, contract: Contract, grid: Grid, batch: Batch, intakes: Intakes) -> Sample:
-    """A batch's sample, with its model."""
-    stored = assigning_model(lake, grid, batch)
-    records = sampled(lake, batch, intakes, contract.features)
-    return Sample(batch.window.key, batch.digest, records, stored.model if stored else None)
+class Samples:
+    """The samples of batches. Those asked for last are kept: each is read once in a run."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        intakes: Callable[[], Intakes],
+        grid: Grid,
+        features: Iterable[str] = (),
+        rows: WindowRows | None = None,
+    ) -> None:
+        """Args:
+        features: the contract's, which every sample has.
+        rows: records in memory: a sample of those is not read.
+        """
+        self.lake = lake
+        self.grid = grid
+        self._intakes = intakes
+        self._features = tuple(features)
+        self._rows = rows
+        self._kept = lru_cache(_KEPT)(self._taken)
+
+    def sample(self, batch: Batch) -> Sample:
+        """A batch's sample, with its model."""
+        stored = assigning_model(self.lake, self.grid, batch)
+        records = self.records(batch, self._features)
+        return Sample(batch.window.key, batch.digest, records, stored.model if stored else None)
+
+    def records(self, batch: Batch, names: Iterable[str]) -> pl.DataFrame:
+        """A sample's records; of the contract's fields those that are wanted and that the lake has."""
+        wanted = dict.fromkeys(names)
+        found = self._kept(batch, frozenset(wanted.keys() | self._features))
+        return found.select(name for name in wanted if name in found.columns)
+
+    def _taken(self, batch: Batch, names: frozenset[str]) -> pl.DataFrame:
+        held = self._rows.held(batch.digest) if self._rows else None
+        if held is not None and {column_of(name) for name in names}.issubset(held.columns):
+            rows = _share(held.lazy(), batch)
+        else:
+            rows = _share(landed(self.lake, batch.window, self._intakes(), batch.covered), batch)
+            rows = latest_of(rows).sort("record_id")
+        there = schema_of(self.lake.table("records"))
+        columns = [pl.col(column_of(name)).alias(name) for name in sorted(names) if column_of(name) in there]
+        return rows.select(columns).with_columns(pl.col(pl.Categorical).cast(pl.String)).collect()
 
 
-def sampled(lake: Lake, batch: Batch, intakes: Intakes, names: Iterable[str]) -> pl.DataFrame:
-    """At most :data:`MOST` of a batch's records: evenly spread in order of event time, so always the same.
-
-    Args:
-        names: the contract's fields that are wanted; those that the lake does not have are left out.
-    """
-    rows = selected(lake, batch, intakes)
-    there = rows.collect_schema()
-    columns = [pl.col(column_of(name)).alias(name) for name in names if column_of(name) in there]
-    records = rows.select(columns).collect()
-    if records.height > MOST:
-        records = records[np.linspace(0, records.height - 1, MOST).astype(np.int64)]
-    return records
+def _share(rows: pl.LazyFrame, batch: Batch) -> pl.LazyFrame:
+    """About :data:`MOST` of a batch's records: a hash of the id decides, so that they are the same ones
+    whoever reads them and however they lie. (Another version of polars may choose otherwise.)"""
+    if batch.records <= MOST:
+        return rows
+    share = pl.lit(int(MOST / batch.records * 2**64), pl.UInt64)
+    return rows.filter(pl.col("record_id").hash() < share)
 
 
 def published_batch(lake: Lake, window: Window) -> Batch | None:

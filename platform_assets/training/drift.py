@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from platform_assets.training.holm import holm
-from resources.cluster_model import Floats
+from resources.cluster_model import Floats, squared_distances
 
 Level = Literal["unknown", "none", "moderate", "major"]
 Values = NDArray[np.float64] | NDArray[np.str_]
@@ -93,7 +93,7 @@ def inertia_ratio(points: Floats, centres: Floats, clusters: NDArray[np.int64]) 
         centres: the reference's, shape (k, features).
         clusters: each record's cluster by the window's own model, shape (n,).
     """
-    theirs = ((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2).min(axis=1).sum()
+    theirs = squared_distances(points, centres).min(axis=1).sum()
     members = [points[clusters == cluster] for cluster in np.unique(clusters)]
     own = sum(((mine - mine.mean(axis=0)) ** 2).sum() for mine in members)
     if own == 0:

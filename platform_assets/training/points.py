@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from resources.cluster_model import Feature, Floats, squared_distances
+from resources.cluster_model import ClusterModel, Feature, Floats, squared_distances
 from resources.contract import Contract
 
 BLOCK = 65_536
@@ -56,12 +56,27 @@ class Points:
 
     @cached_property
     def _encoders(self) -> list[Callable[[pl.DataFrame], Floats]]:
-        return [
-            _number(self.contract.columns[feature.name], feature)
-            if feature.kind == "number"
-            else _category(self.records[self.contract.columns[feature.name]], feature)
-            for feature in self.features
-        ]
+        return [_encoder(self.records[self.contract.columns[each.name]], each) for each in self.features]
+
+
+def encoded(records: pl.DataFrame, features: Sequence[Feature]) -> Floats:
+    """Few records, by the contract's field names, as points, as ``ClusterModel.encode`` has them."""
+    kinds = {"number": pl.Float64(), "category": pl.Categorical()}
+    lacking = [pl.lit(None).alias(each.name) for each in features if each.name not in records.columns]
+    typed = records.with_columns(lacking).select(
+        pl.col(each.name).cast(kinds[each.kind]) for each in features
+    )
+    return np.hstack([_encoder(typed[each.name], each)(typed) for each in features])
+
+
+def clusters_of(records: pl.DataFrame, model: ClusterModel) -> NDArray[np.int64]:
+    """The cluster of each of few records, shape (n,), as ``ClusterModel.assign`` has it."""
+    nearest: NDArray[np.int64] = squared_distances(encoded(records, model.features), model.centres).argmin(1)
+    return nearest
+
+
+def _encoder(values: pl.Series, feature: Feature) -> Callable[[pl.DataFrame], Floats]:
+    return _number(values.name, feature) if feature.kind == "number" else _category(values, feature)
 
 
 def _number(column: str, feature: Feature) -> Callable[[pl.DataFrame], Floats]:

@@ -20,6 +20,7 @@ from resources.cluster_model import ClusterModel, Feature
 from resources.identity import Chain, Identity, read_chain, read_events, read_identities, write_identities
 from resources.lake import Lake
 from resources.ledger import Ledger
+from resources.samples import Samples
 from resources.tables import TABLES
 from resources.upkeep.report import Report
 from resources.upkeep.retention import apply_retention
@@ -68,7 +69,8 @@ class Stream:
             self.update(number)
 
     def update(self, number: int, seconds: float = 60.0) -> None:
-        update(Lake(self.lake.uri), Ledger(self.lake, 5, "id"), GRID, FIRST.step(number), seconds)
+        samples = Samples(Lake(self.lake.uri), Ledger(self.lake, 5, "id").intakes, GRID)
+        update(samples, FIRST.step(number), seconds)
 
     def names(self, number: int, revision: int = 1) -> list[str]:
         """The names of a window's clusters, in the order of their numbers in its model."""

@@ -9,7 +9,7 @@ import pytest
 from platform_assets.drift import write_drift
 from resources.baseline import baseline, pin, unpin
 from resources.errors import WindowError
-from resources.samples import MOST, published_batch, sample
+from resources.samples import MOST, Samples, published_batch
 from resources.upkeep.report import Report
 from resources.upkeep.retention import apply_retention
 from tests.platform_assets.reviewed import RECORDS, Reviewed
@@ -157,32 +157,48 @@ def test_a_window_without_clusters_cannot_be_pinned(reviewed: Reviewed) -> None:
 # ---- samples ----
 
 
+def new_samples(reviewed: Reviewed) -> Samples:
+    """As another run has them: from the lake."""
+    return Samples(
+        reviewed.lake, reviewed.taker.ledger.intakes, reviewed.settings.grid, reviewed.contract.features
+    )
+
+
 def test_a_sample_of_a_big_window_is_bounded_and_even_over_its_time(reviewed: Reviewed) -> None:
     window = reviewed.windows[0]
     for number in range(3):
         reviewed.land(window, seed=number, records=MOST // 2)
     batch = reviewed.cluster(window)
-    taken = [
-        sample(
-            reviewed.lake, reviewed.contract, reviewed.settings.grid, batch, reviewed.taker.ledger.intakes()
-        ).records
-        for _ in range(2)
-    ]
-    assert taken[0].height == MOST
-    assert taken[0].equals(taken[1])
+    taken = new_samples(reviewed).sample(batch).records
+    assert taken.height == pytest.approx(MOST, rel=0.03)
     all_rows = reviewed.lake.read_window("records", window).collect().sort("event_time", "kafka_offset")
-    chosen = all_rows["price"].is_in(taken[0]["price"].implode()).to_numpy()
+    chosen = all_rows["price"].is_in(taken["price"].implode()).to_numpy()
     thirds = [int(chosen[start : start + MOST // 2].sum()) for start in range(0, 3 * MOST // 2, MOST // 2)]
-    assert all(abs(count - MOST / 3) < 2 for count in thirds)
+    assert thirds == pytest.approx([MOST / 3] * 3, rel=0.05)
+
+
+@pytest.mark.parametrize("records", [MOST // 2, MOST])
+def test_a_sample_from_memory_is_the_one_that_the_lake_gives(reviewed: Reviewed, records: int) -> None:
+    window, lake = reviewed.windows[0], reviewed.lake
+    for seed in range(2):
+        reviewed.land(window, seed=seed, records=records)
+    twice = lake.read_window("records", window).collect().sample(records // 2, seed=1)
+    again = twice.with_columns(price=pl.lit(3.5), date=pl.lit(window.date), event_time=pl.lit(window.end))
+    lake.append("records", again)
+    batch = reviewed.cluster(window)
+    assert (batch.records, batch.duplicates) == (2 * records, records // 2)
+    held = reviewed.platform.records(batch)
+    assert held.height == batch.records
+    from_memory = reviewed.platform.samples.sample(batch).records
+    assert from_memory.equals(new_samples(reviewed).sample(batch).records)
+    assert (from_memory["price"] == 3.5).mean() == pytest.approx(0.25, abs=0.03)
 
 
 def test_a_sample_has_the_contracts_features_and_nulls(reviewed: Reviewed) -> None:
     window = reviewed.windows[0]
     reviewed.land(window, seed=0, records=10)
     batch = reviewed.cluster(window)
-    records = sample(
-        reviewed.lake, reviewed.contract, reviewed.settings.grid, batch, reviewed.taker.ledger.intakes()
-    ).records
+    records = new_samples(reviewed).sample(batch).records
     assert records.schema == {"shop": pl.String, "price": pl.Float64, "weight": pl.Float64}
     assert records.height == 10
 
