@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 import polars as pl
 
 from resources.contract import (
+    UNREADABLE,
     BadRecordError,
     Contract,
     EventTime,
     Value,
-    make_parser,
+    make_reader,
     make_time_reader,
     missing_id,
     number_of,
+    unreadable,
 )
 from resources.tables import TIME
 
@@ -36,7 +39,7 @@ class ColumnDecoder:
         self._contract = contract
         self._names = list(contract.fields)
         self._id_at = self._names.index(contract.id)
-        self._parse = make_parser(contract)
+        self._read = make_reader(contract)
         self._nothing: tuple[Value, ...] = (None,) * len(self._names)
 
     def decode(self, values: Sequence[bytes | None], timestamps: pl.Series) -> tuple[pl.DataFrame, Refused]:
@@ -50,28 +53,32 @@ class ColumnDecoder:
             rows mean nothing.
         """
         refused: Refused = {}
-        rows = [self._parsed(place, value, refused) for place, value in enumerate(values)]
+        rows = self._rows(values, refused)
         raw = zip(*rows, strict=True) if rows else [()] * len(self._names)
         columns = [
             self._cleaned(name, column, refused) for name, column in zip(self._names, raw, strict=True)
         ]
         self._check_ids(columns[self._id_at], refused)
         times = self._event_times(columns, timestamps, refused)
-        data = [*columns, columns[self._id_at], times]
         series = [
             pl.Series(name, column, dtype=kind)
-            for (name, kind), column in zip(self.schema.items(), data, strict=True)
+            for (name, kind), column in zip(self.schema.items(), columns, strict=False)
         ]
-        return pl.DataFrame(series), refused
+        return pl.DataFrame([*series, series[self._id_at].alias("record_id"), times]), refused
 
-    def _parsed(self, place: int, value: bytes | None, refused: Refused) -> tuple[Value, ...]:
-        try:
-            if value is not None:
-                return self._parse(value)
-            refused[place] = BadRecordError("null-value", "the message has no value")
-        except BadRecordError as error:
-            refused[place] = error
-        return self._nothing
+    def _rows(self, values: Sequence[bytes | None], refused: Refused) -> list[tuple[Value, ...]]:
+        read, values_of, rows = self._read, msgspec.structs.astuple, list[tuple[Value, ...]]()
+        for place, value in enumerate(values):
+            row = self._nothing
+            try:
+                if value is not None:
+                    row = values_of(read(value))
+                else:
+                    refused[place] = BadRecordError("null-value", "the message has no value")
+            except UNREADABLE as error:
+                refused[place] = unreadable(error)
+            rows.append(row)
+        return rows
 
     def _cleaned(self, name: str, column: Sequence[Value], refused: Refused) -> Sequence[Value]:
         """A field's values: numbers are numbers, and what is missing is None."""
@@ -96,18 +103,16 @@ class ColumnDecoder:
 
     def _event_times(
         self, columns: Sequence[Sequence[Value]], timestamps: pl.Series, refused: Refused
-    ) -> pl.Series | list[datetime | None]:
+    ) -> pl.Series:
         spec = self._contract.event_time
         if isinstance(spec, EventTime):
             return self._times_in_payload(spec, columns[self._names.index(spec.field)], refused)
         for place in timestamps.is_null().arg_true():
             error = BadRecordError("missing-event-time", "the message has no usable timestamp")
             refused.setdefault(place, error)
-        return timestamps
+        return timestamps.alias("event_time")
 
-    def _times_in_payload(
-        self, spec: EventTime, column: Sequence[Value], refused: Refused
-    ) -> list[datetime | None]:
+    def _times_in_payload(self, spec: EventTime, column: Sequence[Value], refused: Refused) -> pl.Series:
         read, times = make_time_reader(spec), list[datetime | None]()
         for place, value in enumerate(column):
             try:
@@ -115,4 +120,4 @@ class ColumnDecoder:
             except BadRecordError as error:
                 times.append(None)
                 refused[place] = error
-        return times
+        return pl.Series("event_time", times, dtype=TIME)

@@ -235,7 +235,7 @@ def make_decoder(contract: Contract, partly: bool = False) -> Callable[[bytes], 
     """
     names = list(contract.fields)
     is_number = [contract.fields[name] == "number" for name in names]
-    parse, id_at, spec = make_parser(contract), names.index(contract.id), contract.event_time
+    read, id_at, spec = make_reader(contract), names.index(contract.id), contract.event_time
     if isinstance(spec, EventTime):
         time_at, read_time = names.index(spec.field), make_time_reader(spec)
 
@@ -245,9 +245,13 @@ def make_decoder(contract: Contract, partly: bool = False) -> Callable[[bytes], 
         return read_time(values[time_at])
 
     def decode(value: bytes) -> Record:
+        try:
+            message = read(value)
+        except UNREADABLE as error:
+            raise unreadable(error) from None
         values = tuple(
             number_of(raw, name) if number else (raw or None)
-            for raw, number, name in zip(parse(value), is_number, names, strict=True)
+            for raw, number, name in zip(msgspec.structs.astuple(message), is_number, names, strict=True)
         )
         identity = values[id_at] or ""
         if not identity and not partly:
@@ -257,10 +261,14 @@ def make_decoder(contract: Contract, partly: bool = False) -> Callable[[bytes], 
     return decode
 
 
-def make_parser(contract: Contract) -> Callable[[bytes], tuple[Value, ...]]:
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a reader raises, see :func:`make_reader`."""
+
+
+def make_reader(contract: Contract) -> Callable[[bytes], msgspec.Struct]:
     """Make the function from a message's bytes to what they say of the contract's fields, in their order.
 
-    It raises :class:`BadRecordError` for what is no JSON object of numbers and strings.
+    It raises :data:`UNREADABLE` for what is no JSON object of numbers and strings.
     """
     names = list(contract.fields)
     shape = msgspec.defstruct(
@@ -269,17 +277,14 @@ def make_parser(contract: Contract) -> Callable[[bytes], tuple[Value, ...]]:
         rename=lambda attribute: names[int(attribute.removeprefix("field_"))],
         gc=False,
     )
-    decoder, values_of = msgspec.json.Decoder(shape), msgspec.structs.astuple
+    return msgspec.json.Decoder(shape).decode
 
-    def parse(value: bytes) -> tuple[Value, ...]:
-        try:
-            return values_of(decoder.decode(value))
-        except msgspec.ValidationError as error:
-            raise BadRecordError("wrong-type", str(error), _field_of(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadRecordError("invalid-json", str(error)) from None
 
-    return parse
+def unreadable(error: Exception) -> BadRecordError:
+    """The error of ours for one of :data:`UNREADABLE`."""
+    if isinstance(error, msgspec.ValidationError):
+        return BadRecordError("wrong-type", str(error), _field_of(error))
+    return BadRecordError("invalid-json", str(error))
 
 
 def _field_of(error: msgspec.ValidationError) -> str | None:

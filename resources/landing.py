@@ -1,7 +1,9 @@
 """Landing: an intake's messages as rows, decoded and classified by one clock."""
 
+import gc
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -37,16 +39,20 @@ class Landing:
 
     def take(self, lots: Iterable[Lot]) -> None:
         """Turn messages into rows."""
-        for lot in lots:
-            stamps = pl.Series(list(map(timestamp, lot.messages)), dtype=pl.Int64)
-            values = [message.value() for message in lot.messages]
-            rows, refused = self.decoded(values, (stamps * 1000).cast(TIME))
-            partitions = pl.Series("kafka_partition", lot.partitions, dtype=pl.Int32)
-            offsets = pl.Series("kafka_offset", lot.offsets, dtype=pl.Int64)
-            too_late = (rows["event_time"] < self.limits[0]).alias("too_late")
-            self.add(rows.with_columns(partitions, offsets, too_late))
-            for place, error in sorted(refused.items()):
-                self._add_dead_letter(lot, place, error)
+        with _no_collection():
+            for lot in lots:
+                self._take(lot)
+
+    def _take(self, lot: Lot) -> None:
+        stamps = pl.Series(list(map(timestamp, lot.messages)), dtype=pl.Int64)
+        values = [message.value() for message in lot.messages]
+        rows, refused = self.decoded(values, (stamps * 1000).cast(TIME))
+        partitions = pl.Series("kafka_partition", lot.partitions, dtype=pl.Int32)
+        offsets = pl.Series("kafka_offset", lot.offsets, dtype=pl.Int64)
+        too_late = (rows["event_time"] < self.limits[0]).alias("too_late")
+        self.add(rows.hstack([partitions, offsets, too_late]))
+        for place, error in sorted(refused.items()):
+            self._add_dead_letter(lot, place, error)
 
     def decoded(self, values: Sequence[bytes | None], timestamps: pl.Series) -> tuple[pl.DataFrame, Refused]:
         """Decode messages as :class:`ColumnDecoder` does, and refuse what is too far ahead.
@@ -59,8 +65,9 @@ class Landing:
         for place in (times > self.limits[1]).arg_true():
             error = BadRecordError("future-timestamp", f"event time {times[place].isoformat()}")
             refused.setdefault(place, error)
-        accepted = times.scatter(list(refused), None) if refused else times
-        return rows.with_columns(accepted, timestamps.alias(_STAMP)), refused
+        if refused:
+            rows.replace_column(rows.get_column_index("event_time"), times.scatter(list(refused), None))
+        return rows.hstack([timestamps.alias(_STAMP)]), refused
 
     def add(self, rows: pl.DataFrame) -> None:
         """Add decoded rows, with ``kafka_partition``, ``kafka_offset`` and ``too_late``."""
@@ -92,8 +99,8 @@ class Landing:
         """All messages, in the order in which they were taken; a dead letter has no event time."""
         table = TABLES["records"].schema
         own = {name: table[name] for name in ("kafka_partition", "kafka_offset", "too_late")}
-        nothing = pl.DataFrame(schema={**own, _STAMP: TIME, **self.decoder.schema})
-        return pl.concat([nothing, *(lot.select(nothing.columns) for lot in self._lots)], rechunk=True)
+        nothing = pl.DataFrame(schema={**self.decoder.schema, _STAMP: TIME, **own})
+        return pl.concat([nothing, *self._lots], rechunk=True)
 
     @cached_property
     def _records(self) -> pl.DataFrame:
@@ -144,6 +151,18 @@ class Landing:
         by_partition = self._taken.drop_nulls(_STAMP).group_by("kafka_partition", maintain_order=True)
         found = by_partition.agg(stamp.first().alias("first"), stamp.last().alias("last"))
         return {partition: (first, last) for partition, first, last in found.iter_rows()}
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No search for cycles meanwhile: messages and rows make none, and would themselves be searched."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _headers(message: Message) -> list[dict[str, object]]:
