@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -37,6 +37,8 @@ _FIRST_MILLISECOND = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(mi
 _LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 _READER = {
     "fetch.wait.max.ms": 10,
+    "queued.max.messages.kbytes": 16 * 1024,  # what a read leaves unread was fetched in vain
+    "fetch.queue.backoff.ms": 10,  # so long after the queue was full is it looked at again
     "receive.message.max.bytes": 2**31 - 1,  # the broker alone says how large a record may be
     "group.id": "silt",  # librdkafka asks for a name; no group is ever joined
 }
@@ -95,11 +97,9 @@ class Topic:
         try:
             topic = self._described()
             partitions = sorted(partition.id for partition in topic.partitions)
-            return TopicState(
-                id=str(topic.topic_id),
-                low=self._offsets(partitions, OffsetSpec.earliest()),  # type: ignore[no-untyped-call]
-                end=self._offsets(partitions, OffsetSpec.latest()),  # type: ignore[no-untyped-call]
-            )
+            low = self._ask_offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+            end = self._ask_offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            return TopicState(str(topic.topic_id), low(), end())
         except KafkaException as error:
             raise translated(error, self._settings, self.name) from None
 
@@ -108,12 +108,13 @@ class Topic:
         topic: TopicDescription = described[self.name].result()
         return topic
 
-    def _offsets(self, partitions: list[int], spec: OffsetSpec) -> dict[int, int]:
+    def _ask_offsets(self, partitions: list[int], spec: OffsetSpec) -> Callable[[], dict[int, int]]:
+        """Ask for an offset of each partition; the function that is returned waits for the answers."""
         asked = {TopicPartition(self.name, partition): spec for partition in partitions}
         answers = self._admin.list_offsets(
             asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_SECONDS
         )
-        return {at.partition: future.result().offset for at, future in answers.items()}
+        return lambda: {at.partition: future.result().offset for at, future in answers.items()}
 
     def read(self, starts: Mapping[int, int], ends: Mapping[int, int], max_bytes: int) -> "BoundedRead":
         """Read the offsets [start, end) of each partition; stop early once ``max_bytes`` were read."""

@@ -94,17 +94,17 @@ class Landing:
             }
         )
 
-    @cached_property
     def _taken(self) -> pl.DataFrame:
         """All messages, in the order in which they were taken; a dead letter has no event time."""
         table = TABLES["records"].schema
         own = {name: table[name] for name in ("kafka_partition", "kafka_offset", "too_late")}
         nothing = pl.DataFrame(schema={**self.decoder.schema, _STAMP: TIME, **own})
-        return pl.concat([nothing, *self._lots], rechunk=True)
+        self._lots = [pl.concat([nothing, *self._lots], rechunk=True)]  # the pieces are not held beside it
+        return self._lots[0]
 
     @cached_property
     def _records(self) -> pl.DataFrame:
-        rows = self._taken.filter(pl.col("event_time").is_not_null())
+        rows = self._taken().filter(pl.col("event_time").is_not_null())
         rows = rows.with_columns(pl.col("event_time").dt.truncate(f"{self.grid.minutes}m").alias(_START))
         homes = [(start, self.grid.home(start)) for start in rows[_START].unique()]
         home_of = pl.DataFrame(
@@ -148,7 +148,7 @@ class Landing:
     def stamps(self) -> dict[int, tuple[datetime, datetime]]:
         """Per Kafka partition, the broker's timestamps of the first and the last message."""
         stamp = pl.min_horizontal(_STAMP, pl.lit(self.limits[1], TIME))  # a producer may write any year
-        by_partition = self._taken.drop_nulls(_STAMP).group_by("kafka_partition", maintain_order=True)
+        by_partition = self._taken().drop_nulls(_STAMP).group_by("kafka_partition", maintain_order=True)
         found = by_partition.agg(stamp.first().alias("first"), stamp.last().alias("last"))
         return {partition: (first, last) for partition, first, last in found.iter_rows()}
 

@@ -21,6 +21,7 @@ class Ledger:
         self._lake = lake
         self._own = {"window_minutes": window_minutes, "id_field": id_field}
         self._known = Intakes()
+        self._version = -1
         self._lock = threading.Lock()
 
     def intakes(self) -> Intakes:
@@ -30,13 +31,17 @@ class Ledger:
             LakeError: the lake was filled under another window length or id field, or an intake is missing.
         """
         with self._lock:
-            files = add_actions(self._lake.table("ledger"))
+            table = self._lake.table("ledger")
+            if table.version() == self._version:
+                return self._known
+            files = add_actions(table)
             if not files.is_empty():
                 last = self._known.last
                 new = files.filter(pl.col("max.number").gt(last).fill_null(value=True)).sort("min.number")
                 if len(new):
                     rows = pl.scan_parquet(new["address"].to_list()).filter(pl.col("number") > last)
                     self._add(rows.collect())
+            self._version = table.version()
             return self._known
 
     def enter(self, row: Mapping[str, Any]) -> Intake | None:
