@@ -14,9 +14,9 @@ from resources.intake_rows import Intake
 from resources.spark import SERVER_ERRORS, stopped_answering
 from resources.windows import Window
 
-TAIL = timedelta(seconds=1)
-"""So long before the close is the last intake before it: little is left to be taken in afterwards."""
-PREPARE = TAIL + timedelta(seconds=20)
+LAST = timedelta(seconds=0.2)
+"""No nearer to the close is the last intake before it: it must not still be at it then."""
+PREPARE = timedelta(seconds=21)
 """So long before the close the run connects to Spark; earlier it would hold what others could use."""
 REHEARSAL = timedelta(seconds=15)
 """A rehearsal begins no later before the close: it must not delay what it is for."""
@@ -41,9 +41,23 @@ def attend(
         _take_in(context, platform, window)
         if not ready and now >= close - PREPARE:
             ready = _prepare(context, platform, spark, window)
-        intakes_left = max(0, (close - TAIL - every / 2 - now) // every)
-        planned = [close - TAIL - intakes_left * every, close - PREPARE, close]
-        _sleep(min(moment for moment in planned if moment > now))
+        _sleep(next_moment(now, close, every))
+
+
+def next_moment(now: datetime, close: datetime, every: timedelta) -> datetime:
+    """When an attending run next takes in, prepares, or is at the close.
+
+    Towards the close intakes come nearer together: each has little more to take in than it has time for, and
+    little is left for the one after the close.
+    """
+    tails = [0.4 * every]
+    while tails[-1] / 4 >= LAST:
+        tails.append(tails[-1] / 4)
+    regular = close - tails[0]
+    intakes_left = max(0, (regular - every / 2 - now) // every)
+    last = [close - tail for tail in tails[1:]]
+    planned = [regular - intakes_left * every, *last, close - PREPARE, close]
+    return min(moment for moment in planned if moment > now)
 
 
 def log_intakes(context: dg.AssetExecutionContext, taken: list[Intake]) -> None:
