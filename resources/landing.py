@@ -1,7 +1,6 @@
 """Landing: an intake's messages as rows, decoded and classified by one clock."""
 
 import gc
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from resources.kafka import Lot, event_time, timestamp
 from resources.tables import TABLES, TIME
 from resources.windows import Grid
 
+_DEAD_LETTERS = dict(TABLES["dead_letters"].schema)
 _STAMP, _START = "message timestamp", "home start"
 """Columns on the way; with a blank in its name no column of the contract's can be one."""
 
@@ -35,7 +35,7 @@ class Landing:
     """Earlier records are too late, later ones are dead letters."""
 
     _lots: list[pl.DataFrame] = field(default_factory=list)
-    _dead: list[dict[str, object]] = field(default_factory=list)
+    _dead: list[pl.DataFrame] = field(default_factory=list)
 
     def take(self, lots: Iterable[Lot]) -> None:
         """Turn messages into rows."""
@@ -51,8 +51,9 @@ class Landing:
         offsets = pl.Series("kafka_offset", lot.offsets, dtype=pl.Int64)
         too_late = (rows["event_time"] < self.limits[0]).alias("too_late")
         self.add(rows.hstack([partitions, offsets, too_late]))
-        for place, error in sorted(refused.items()):
-            self._add_dead_letter(lot, place, error)
+        if refused:
+            letters = [self._dead_letter(lot, place, error) for place, error in sorted(refused.items())]
+            self._dead.append(pl.DataFrame(letters, schema=_DEAD_LETTERS))
 
     def decoded(self, values: Sequence[bytes | None], timestamps: pl.Series) -> tuple[pl.DataFrame, Refused]:
         """Decode messages as :class:`ColumnDecoder` does, and refuse what is too far ahead.
@@ -73,26 +74,24 @@ class Landing:
         """Add decoded rows, with ``kafka_partition``, ``kafka_offset`` and ``too_late``."""
         self._lots.append(rows)
 
-    def _add_dead_letter(self, lot: Lot, place: int, error: BadRecordError) -> None:
+    def _dead_letter(self, lot: Lot, place: int, error: BadRecordError) -> dict[str, object]:
         message = lot.messages[place]
         moment = event_time(message)
         home = self.grid.home(moment) if moment else None
-        self._dead.append(
-            {
-                "date": home.date if home else self.taken_at.date(),
-                "window": home.key if home else None,
-                "intake": self.number,
-                "attempt": self.attempt,
-                "kafka_partition": lot.partitions[place],
-                "kafka_offset": lot.offsets[place],
-                "timestamp": moment,
-                "reason": error.reason,
-                "detail": str(error),
-                "key": message.key(),
-                "value": message.value(),
-                "headers": _headers(message),
-            }
-        )
+        return {
+            "date": home.date if home else self.taken_at.date(),
+            "window": home.key if home else None,
+            "intake": self.number,
+            "attempt": self.attempt,
+            "kafka_partition": lot.partitions[place],
+            "kafka_offset": lot.offsets[place],
+            "timestamp": moment,
+            "reason": error.reason,
+            "detail": str(error),
+            "key": message.key(),
+            "value": message.value(),
+            "headers": _headers(message),
+        }
 
     def _taken(self) -> pl.DataFrame:
         """All messages, in the order in which they were taken; a dead letter has no event time."""
@@ -124,7 +123,7 @@ class Landing:
 
     def dead_letters(self) -> pl.DataFrame:
         """The rows of ``dead_letters``."""
-        return pl.DataFrame(self._dead, schema=dict(TABLES["dead_letters"].schema))
+        return pl.concat([pl.DataFrame(schema=_DEAD_LETTERS), *self._dead])
 
     def landed(self) -> list[dict[str, Any]]:
         """Records and too late ones per window, as the ledger keeps them."""
@@ -134,11 +133,8 @@ class Landing:
 
     def refused(self) -> list[dict[str, Any]]:
         """Dead letters per window and reason, as the ledger keeps them."""
-        counts = Counter((letter["window"], letter["reason"]) for letter in self._dead)
-        return [
-            {"window": window, "reason": reason, "count": count}
-            for (window, reason), count in sorted(counts.items(), key=str)
-        ]
+        counts = self.dead_letters().group_by("window", "reason").len("count")
+        return counts.sort("window", "reason").to_dicts()
 
     def watermarks(self) -> dict[int, datetime]:
         """Per Kafka partition, the latest event time of a record; a dead letter's may lie in any future."""
