@@ -10,7 +10,7 @@ FIND_PYTHON = for python in python3.13 python3.12 python3.11 python3 python; do 
 		echo "Silt needs Python 3.11 or newer, and none is on PATH: install one (with its venv module)." >&2; exit 2; \
 	fi
 
-.PHONY: up test slow check env lock latency backlog bench-api faults
+.PHONY: up test slow check env lock bench latency backlog bench-api faults
 
 up: env
 	@exec .venv/bin/silt up
@@ -32,6 +32,10 @@ check: env
 # Three quarters of an hour of kills, full disks and worse under a live stream, and the proof that no record came to harm.
 faults: env
 	@exec $(PYTHON) -m tests.faults long
+
+# Silt beside Structured Streaming and MLlib on one topic, at rest, and with ten million records: an hour.
+bench: env
+	@exec $(PYTHON) -m bench.versus
 
 # From a window's close to its answer over HTTP: a quarter of an hour, on two stacks of their own.
 latency: env

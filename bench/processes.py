@@ -23,11 +23,13 @@ class Usage:
     Attributes:
         cpu: seconds, by part.
         pss: the most bytes at once, by part; what processes share counts once.
+        largest: the most bytes (PSS) of one process at once, by part.
         total: the most bytes (PSS) of all parts at once.
     """
 
     cpu: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     pss: Counter[str] = field(default_factory=Counter)
+    largest: Counter[str] = field(default_factory=Counter)
     total: int = 0
 
     @property
@@ -40,7 +42,9 @@ class Usage:
         now: Counter[str] = Counter()
         for process, name in parts.items():
             with contextlib.suppress(psutil.Error):
-                now[name] += process.memory_full_info().pss
+                pss = process.memory_full_info().pss
+                now[name] += pss
+                self.largest[name] = max(self.largest[name], pss)
         self.pss |= now
         self.total = max(self.total, now.total())
 

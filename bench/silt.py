@@ -50,15 +50,15 @@ class Silt:
 
     def parts(self) -> Mapping[psutil.Process, str]:
         """The living processes but the broker's, each with its part's name."""
+        return {process: name for process, name in self.all_parts().items() if name != "broker"}
+
+    def all_parts(self) -> Mapping[psutil.Process, str]:
+        """The living processes, each with its part's name: what the code server forks is apart from it."""
         leaders = self._leaders()
         found = {process: name for process in psutil.process_iter() if (name := leaders.get(_group(process)))}
-        forked = {
-            process.pid: process for process, name in found.items() if name == "code" and _forked(process)
-        }
-        for process in forked.values():
-            with contextlib.suppress(psutil.Error):
-                found[process] = "run" if process.ppid() in forked else "forkserver"
-        return found
+        code = [process for process, name in found.items() if name == "code"]
+        forked = [process for process in code if _is_fork(process)]
+        return found | {process: "run" if process.parent() in forked else "forkserver" for process in forked}
 
     def expect(self, window: Window) -> None:
         """Nothing: it attends every window."""
@@ -115,7 +115,7 @@ class Silt:
         for record in (self.stack.home / "run").glob("*.json"):
             with contextlib.suppress(OSError, ValueError):
                 leaders[json.loads(record.read_text())["pid"]] = record.stem
-        return {pid: name for pid, name in leaders.items() if name != "broker"}
+        return leaders
 
 
 def _group(process: psutil.Process) -> int:
@@ -127,7 +127,9 @@ def _group(process: psutil.Process) -> int:
     return process.pid if group == os.getpgid(0) else group
 
 
-def _forked(process: psutil.Process) -> bool:
+def _is_fork(process: psutil.Process) -> bool:
+    """Whether a process has the command line of the one that it comes from."""
     with contextlib.suppress(psutil.Error):
-        return "forkserver" in " ".join(process.cmdline())
+        parent = process.parent()
+        return parent is not None and process.cmdline() == parent.cmdline()
     return False

@@ -17,7 +17,10 @@ from resources.settings import Settings
 from resources.windows import Window
 
 _STILL = timedelta(seconds=5)
-"""So long before a window's end the side that does not answer it is stopped, until the answer is there."""
+"""So long before a measured window's end the other side is stopped, until the answer is there."""
+_STILL_SECONDS = 15.0
+"""No longer after a close, however long an answer takes: Dagster's code server, stopped for half a minute,
+ends for good."""
 _POLL_SECONDS = 0.02
 _PATIENCE_SECONDS = 300.0
 
@@ -51,14 +54,13 @@ class Measured:
     best: float
 
 
-def take(settings: Settings, contract: Contract, turns: Sequence[Turn]) -> Iterator[Measured]:
-    """Have each turn taken in a window of its own, from the next on; yields each as soon as it is over.
+def take(settings: Settings, contract: Contract, turns: Sequence[Turn], first: Window) -> Iterator[Measured]:
+    """Have each turn taken in a window of its own, from the first on; yields each as soon as it is over.
 
     Raises:
         ClickException: a window had no answer in time, or not of all its records.
     """
     sides = list({turn.side.name: turn.side for turn in turns}.values())
-    first = settings.grid.home(datetime.now(UTC)).step(1)
     with ExitStack() as ending:
 
         def send(place: int) -> Sending:
@@ -71,7 +73,7 @@ def take(settings: Settings, contract: Contract, turns: Sequence[Turn]) -> Itera
             sending, window = coming, first.step(place)
             if place + 1 < len(turns):
                 coming = send(place + 1)
-            others = [side for side in sides if side is not turn.side]
+            others = [side for side in sides if side is not turn.side and not turn.warm_up]
             with closing(sending):
                 seconds, usage = _answered(turn.side, others, sending, settings.grid.close(window))
             answer = turn.side.answer(window)
@@ -95,6 +97,8 @@ def _answered(side: Side, others: Sequence[Side], sending: Sending, close: datet
         sending.wait()
         _sleep(close)
         while not side.answered(window):
+            if _since(close) > _STILL_SECONDS:
+                still.close()
             if _since(close) > _PATIENCE_SECONDS:
                 raise click.ClickException(f"{side.name} had no answer for {window.key} in time.")
             time.sleep(_POLL_SECONDS)

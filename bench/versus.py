@@ -1,53 +1,69 @@
 """``python -m bench.versus``: Silt beside Structured Streaming and MLlib, on the same topic."""
 
-from collections.abc import Sequence
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import click
 
-from bench import report
+from bench import acceptance, large, report
 from bench.common import own_stack
+from bench.rival import structured_streaming
 from bench.silt import Silt
 from bench.turns import Measured, Turn, take
 
-SIZES = (1_000, 100_000, 1_000_000)
 _WARM_UP = 2
+_START = timedelta(seconds=10)
+"""The generator's, before a window begins."""
 
 
 @click.command()
-@click.option("--sizes", default=",".join(map(str, SIZES)), show_default=True, help="Records of a window.")
-@click.option("--windows", type=click.IntRange(min=1), default=5, show_default=True, help="To measure.")
-def main(sizes: str, windows: int) -> None:
-    """Measure one-minute windows."""
-    measured = compare([int(size) for size in sizes.split(",")], windows)
-    click.echo(report.machine() + "\n")
-    for part in (report.comparison, report.parts, report.steps):
-        click.echo(part(measured) + "\n")
+@click.option("--sizes", default="1000,100000,1000000", show_default=True, help="Records of a window.")
+@click.option(
+    "--windows", type=click.IntRange(min=1), help="To measure per size and side; 5, or 3 large ones."
+)
+@click.option("--large/--no-large", "with_large", default=True, help="Also at rest, and 10,000,000 records.")
+def main(sizes: str, windows: int | None, with_large: bool) -> None:
+    """Measure both sides by turns, in windows of a minute, and print a report in Markdown.
+
+    The exit code is 1 if a bound is missed. It takes an hour.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left running
+    counts = {int(size): windows or (5 if int(size) < 1_000_000 else 3) for size in sizes.split(",")}
+    measured = compare(counts)
+    alone = large.measure() if with_large else None
+    found = acceptance.points(measured, alone)
+    told = [report.machine(), report.comparison(measured), report.parts(measured), report.steps(measured)]
+    told += [large.report(alone)] if alone else []
+    click.echo("\n\n".join([*told, acceptance.verdict(found)]))
+    sys.exit(0 if all(point.kept for point in found) else 1)
 
 
-def compare(sizes: Sequence[int], windows: int) -> list[Measured]:
-    """Windows of each size, the sides by turns; each as it is measured is told on standard error."""
+def compare(counts: dict[int, int]) -> list[Measured]:
+    """So many windows of each size on each side, by turns, after two that warm it; each is told at once."""
     with own_stack(SILT_TOPIC_PARTITIONS="1") as stack:
         silt = Silt(stack)
-        turns = [
-            Turn(silt, size, warm_up=number < _WARM_UP)
-            for size in sizes
-            for number in range(_WARM_UP + windows)
-        ]
-        measured = []
-        for one in take(stack.settings, stack.contract, turns):
-            tell(one)
-            measured.append(one)
-    return measured
+        with structured_streaming(stack) as rival:
+            turns = [
+                Turn(side, size, warm_up=number < _WARM_UP)
+                for size, count in counts.items()
+                for number in range(_WARM_UP + count)
+                for side in (rival, silt)
+            ]
+            first = stack.settings.grid.home(datetime.now(UTC) + _START).step(1)
+            return list(_told(take(stack.settings, stack.contract, turns, first)))
 
 
-def tell(one: Measured) -> None:
-    """A line for those who wait."""
-    click.echo(
-        f"{one.window.key} {one.turn.side.name}: {one.turn.records:,} records, {one.seconds:.2f} s, "
-        f"CPU {one.usage.cpu_seconds:.1f} s, inertia {one.inertia / one.best:.5f} of the best"
-        f"{' (warm-up)' if one.turn.warm_up else ''}",
-        err=True,
-    )
+def _told(measured: Iterable[Measured]) -> Iterator[Measured]:
+    for one in measured:
+        click.echo(
+            f"{one.window.key} {one.turn.side.name}: {one.turn.records:,} records, {one.seconds:.2f} s, CPU "
+            f"{one.usage.cpu_seconds:.1f} s, inertia {one.inertia / one.best:.5f} of the best"
+            f"{' (warm-up)' if one.turn.warm_up else ''}",
+            err=True,
+        )
+        yield one
 
 
 if __name__ == "__main__":

@@ -29,8 +29,7 @@ def command(java: Path, work: Path, mirror: str, dependencies: Iterable[tuple[st
     (work / "ivy.xml").write_text(_MODULE.format("\n".join(map(_dependency, dependencies))))
     settings: list[str] = []
     if mirror:
-        (work / "ivysettings.xml").write_text(_SETTINGS.format(quoteattr(mirror)))
-        settings = ["-settings", str(work / "ivysettings.xml")]
+        settings = ["-settings", str(write_settings(work, mirror))]
     return [
         str(java),
         *LIGHT,
@@ -46,6 +45,13 @@ def command(java: Path, work: Path, mirror: str, dependencies: Iterable[tuple[st
         *("-types", "jar", "bundle"),
         *("-retrieve", f"{work}/lib/[artifact]-[revision](-[classifier]).[ext]"),
     ]
+
+
+def write_settings(folder: Path, mirror: str) -> Path:
+    """Ivy's settings for a mirror, written into a folder."""
+    file = folder / "ivysettings.xml"
+    file.write_text(_SETTINGS.format(quoteattr(mirror)))
+    return file
 
 
 def proxy_properties(env: Mapping[str, str]) -> list[str]:

@@ -72,7 +72,8 @@ class Stack:
         return Lake(self.settings.lake)
 
     @property
-    def _process_environment(self) -> dict[str, str]:
+    def process_environment(self) -> dict[str, str]:
+        """The environment of processes that work with the stack."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SILT_")}
         return inherited | self.environment
 
@@ -84,7 +85,7 @@ class Stack:
         """Run a `silt` command to its end; its output."""
         done = subprocess.run(
             [sys.executable, "-m", "cli.main", *arguments],
-            env=self._process_environment, capture_output=True, text=True, timeout=seconds, check=False,
+            env=self.process_environment, capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"silt {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -94,7 +95,7 @@ class Stack:
         """A `silt` command that runs beside the stack within the block, ended as a person does."""
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", *arguments],
-            env=self._process_environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=self.process_environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             yield
@@ -110,7 +111,7 @@ class Stack:
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", *arguments],
-                env=self._process_environment, stdout=output, stderr=subprocess.STDOUT, text=True,
+                env=self.process_environment, stdout=output, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
         process = self.process
         until(lambda: said in log.read_text() or process.poll() is not None)
