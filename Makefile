@@ -10,7 +10,7 @@ FIND_PYTHON = for python in python3.13 python3.12 python3.11 python3 python; do 
 		echo "Silt needs Python 3.11 or newer, and none is on PATH: install one (with its venv module)." >&2; exit 2; \
 	fi
 
-.PHONY: up test slow check env lock bench latency backlog bench-api faults
+.PHONY: up test slow check env lock bench bench-scale latency backlog bench-api faults
 
 up: env
 	@exec .venv/bin/silt up
@@ -44,6 +44,10 @@ latency: env
 # 300 windows that were produced while the stack was off: a quarter of an hour, on a stack of its own.
 backlog: env
 	@exec $(PYTHON) -m bench.backlog
+
+# Time and memory as windows, features, clusters, partitions and what is kept grow: ten minutes, and a picture.
+bench-scale: env
+	@exec $(PYTHON) -m bench.scale docs/images/scale.svg
 
 # The API's look-ups among 30 million records, and its requests a second beside Express (needs wrk and npm): half an hour.
 bench-api: env

@@ -55,7 +55,11 @@ def _landed(windows: Sequence[Window], records: int, draw: np.random.Generator) 
     """Landed records with random ids of 32 characters, ``records`` in each window."""
     frame = pl.DataFrame({"window": [w.key for w in windows], "event_time": [w.start for w in windows]})
     rows = frame.select(pl.all().repeat_by(records).explode())
-    ids = pa.py_buffer(draw.bytes(16 * len(rows)).hex().encode())
-    fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(rows), [None, ids])
-    named = pl.Series("record_id", pl.from_arrow(fixed.cast(pa.binary()).cast(pa.string())))
-    return rows.with_columns(named)
+    return rows.with_columns(random_ids(len(rows), draw).alias("record_id"))
+
+
+def random_ids(count: int, draw: np.random.Generator) -> pl.Series:
+    """So many ids of 32 characters."""
+    ids = pa.py_buffer(draw.bytes(16 * count).hex().encode())
+    fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), count, [None, ids])
+    return pl.Series(pl.from_arrow(fixed.cast(pa.binary()).cast(pa.string())))

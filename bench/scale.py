@@ -1,0 +1,104 @@
+"""``python -m bench.scale PLOT``: time and memory as windows, features, k, partitions and what is kept grow."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from bench.common import own_stack
+from bench.generate import Messages
+from resources.intake import Taker
+from resources.kafka import producer
+
+Row = dict[str, float]
+VARIED: dict[str, Sequence[int]] = {
+    "records": (1_000, 10_000, 100_000, 1_000_000, 10_000_000),
+    "features": (3, 10, 30, 100),
+    "k": (2, 5, 10, 20, 50),
+    "kept": (300, 3_000, 26_000),
+}
+"""What is varied, each alone; the rest is as ``bench.scale_point.Point`` has it."""
+PARTITIONS = (1, 4, 16, 64)
+_TAKEN = 100_000
+_TITLES = {
+    "records": "records of the window",
+    "features": "features",
+    "k": "clusters",
+    "kept": "windows kept",
+    "partitions": "Kafka partitions",
+}
+
+
+@click.command()
+@click.argument("plot", type=click.Path(path_type=Path, dir_okay=False))
+def main(plot: Path) -> None:
+    """Measure, print tables in Markdown, and draw the picture PLOT (SVG)."""
+    measured = {name: list(_answered(name, values)) for name, values in VARIED.items()}
+    measured["partitions"] = [_taken(count) for count in PARTITIONS]
+    for name, rows in measured.items():
+        click.echo(_table(name, rows))
+    _draw(measured).savefig(plot)
+
+
+def _answered(name: str, values: Sequence[int]) -> Iterator[Row]:
+    """Windows answered after their close, each by a process of its own."""
+    for value in values:
+        command = [sys.executable, "-m", "bench.scale_point", json.dumps({name: value})]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        row: Row = json.loads(done.stdout.splitlines()[-1])
+        click.echo(f"{name} {value}: {row['seconds']:.2f} s, {row['pss_mb']:.0f} MB", err=True)
+        yield row
+
+
+def _taken(partitions: int) -> Row:
+    """100,000 records of the sample taken in from so many Kafka partitions: messages to the ledger's row."""
+    with own_stack(SILT_TOPIC_PARTITIONS=str(partitions)) as stack:
+        stack.start("broker")
+        settings, contract, lake = stack.settings, stack.contract, stack.lake
+        sending = producer(settings, **{"queue.buffering.max.messages": 2 * _TAKEN})
+        for number, (key, value) in enumerate(Messages().made([place % 1_000 for place in range(_TAKEN)])):
+            sending.produce(contract.topic, value, key, partition=number % partitions)
+        sending.flush()
+        lake.create(datetime.now(UTC), settings.lateness)
+        taker = Taker(settings, contract, lake)
+        begun, cpu = time.perf_counter(), time.process_time()
+        taken = taker.take_new()
+        figures = {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - cpu}
+        assert sum(span.end - span.start for one in taken for span in one.spans.values()) == _TAKEN
+        click.echo(f"partitions {partitions}: {figures['seconds']:.2f} s", err=True)
+        return {"partitions": partitions, **figures}
+
+
+def _table(name: str, rows: Sequence[Row]) -> str:
+    lines = [
+        f"| {row[name]:,} | {row['seconds']:.2f} | {row['cpu']:.2f} | "
+        f"{format(row['pss_mb'], '.0f') if 'pss_mb' in row else ''} |"
+        for row in rows
+    ]
+    head = f"| {_TITLES[name]} | seconds | CPU s | most memory, MB (PSS) |"
+    return "\n".join([head, "| ---: | ---: | ---: | ---: |", *lines, ""])
+
+
+def _draw(measured: dict[str, list[Row]]) -> Figure:
+    """Seconds against what is varied; the thin line is in proportion to it."""
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    FigureCanvasSVG(figure)
+    for place, (name, rows) in enumerate(measured.items(), 1):
+        axes = figure.add_subplot(2, 3, place)
+        values, seconds = [row[name] for row in rows], [row["seconds"] for row in rows]
+        axes.loglog(values, seconds, marker="o")
+        axes.loglog(values, [seconds[-1] * value / values[-1] for value in values], lw=0.7, color="grey")
+        axes.set_xlabel(_TITLES[name])
+        axes.set_ylabel("seconds")
+    return figure
+
+
+if __name__ == "__main__":
+    main()
