@@ -1,4 +1,4 @@
-"""``python -m bench.scale PLOT``: time and memory as windows, features, k, partitions and what is kept grow."""
+"""``python -m bench.scale PLOT``: time and memory as windows, features, k and partitions grow."""
 
 import json
 import subprocess

@@ -17,10 +17,10 @@ _OWN = ("record_id", *ORDER)
 _NEEDED = ("window", "attempt", "too_late", *_OWN)
 _RUN_ROWS = 1 << 20
 """Rows are merged into one sorted run while they come, as long as it has no more: each merge copies it."""
-_ROW_BYTES = 160
-"""Of a record's id, place and time, with what sorting them takes meanwhile."""
-_FIELD_BYTES = 16
-"""Of a number or a category, likewise."""
+_ROW_BYTES = 104
+"""Of a record's id (of 36 characters), place and time, with what sorting them takes meanwhile."""
+_FIELD_BYTES = {pl.Float64: 8, pl.String: 4}
+"""Of a number, and of a category's code."""
 
 
 class WindowRows:
@@ -38,7 +38,8 @@ class WindowRows:
             contract.columns[name]: kinds[kind] for name, kind in contract.fields.items() if name in fields
         }
         self._lake = lake
-        self._most = most_bytes // (_ROW_BYTES + _FIELD_BYTES * len(self._fields))
+        of_fields = sum(_FIELD_BYTES[kind] for kind in self._fields.values())
+        self._most = most_bytes // (_ROW_BYTES + of_fields)
         self._window: Window | None = None
         self._erasures = ""
         self._attempts: list[str] = []

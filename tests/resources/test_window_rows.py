@@ -85,7 +85,7 @@ def test_a_record_that_was_erased_meanwhile_is_not_selected(lake: Lake, contract
 
 def test_a_window_that_outgrows_the_memory_is_read_from_the_lake(lake: Lake, contract: Contract) -> None:
     draw = random.Random(2)
-    kept = WindowRows(lake, contract, 1_000)  # five records
+    kept = WindowRows(lake, contract, 600)  # five records
     kept.keep(FIRST)
     for number in (1, 2):
         rows = landing(draw, number, [f"{number}-{place}" for place in range(3)])
