@@ -8,6 +8,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 from pyspark.sql import functions as sf
 
 from platform_assets.models import on_spark
@@ -24,7 +25,7 @@ from resources.spark import arrow_tables, column
 from resources.tables import TABLES
 from resources.windows import SLOTS
 
-_BLOCK = 131_072
+_BLOCK = 16_384
 _KINDS = {"number": pl.Float64, "string": pl.String}
 
 
@@ -85,7 +86,7 @@ class Clustered:
 def _in_process(platform: Platform, batch: Batch, model: ClusterModel) -> Clustered:
     contract, records = platform.contract, platform.records(batch)
     clusters, distances = assigned(Points(records, contract, model.features), model.centres)
-    platform.rows.hold(batch.digest, records.with_columns(pl.Series("cluster", clusters)))
+    platform.rows.hold(batch.digest, records.with_columns(_cut_alike(clusters, records)))
     features = pl.struct(
         pl.col(contract.columns[name]).cast(kind).alias(name)
         for name, kind in ((name, _KINDS[contract.fields[name]]) for name in contract.features)
@@ -104,6 +105,13 @@ def _in_process(platform: Platform, batch: Batch, model: ClusterModel) -> Cluste
 
     sizes = np.bincount(clusters, minlength=len(model.centres))
     return Clustered(blocks, sizes[sizes > 0].tolist(), float(distances.mean()))
+
+
+def _cut_alike(clusters: NDArray[np.int32], records: pl.DataFrame) -> pl.Series:
+    """The column ``cluster``, cut in memory as the frame is: else all of the frame would be copied."""
+    ends = np.cumsum(records["record_id"].chunk_lengths())
+    parts = np.split(clusters, ends[:-1])
+    return pl.concat([pl.Series("cluster", part) for part in parts], rechunk=False)
 
 
 def _on_spark(

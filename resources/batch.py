@@ -204,11 +204,11 @@ def _digest(seen: pl.DataFrame, intakes: Intakes, topic_now: str, terms: str) ->
     digest = hashlib.sha256()
     for topic, numbers in read.iter_rows() if read.height else [(topic_now, [])]:
         digest.update(f"{topic}\n{terms}\n".encode())
-        mine = seen.filter(pl.col("intake").is_in(numbers))
-        for partition in mine["kafka_partition"].unique().sort():
-            offsets = mine.filter(pl.col("kafka_partition") == partition)["kafka_offset"].to_numpy()
-            digest.update(f"{partition}:{len(offsets)}\n".encode())
-            digest.update(np.sort(offsets).astype("<i8").tobytes())
+        mine = seen.filter(pl.col("intake").is_in(numbers)) if read.height > 1 else seen
+        for partition in (partitions := mine["kafka_partition"].unique().sort()):
+            one = mine if len(partitions) == 1 else mine.filter(pl.col("kafka_partition") == partition)
+            digest.update(f"{partition}:{one.height}\n".encode())
+            digest.update(np.sort(one["kafka_offset"].to_numpy()).astype("<i8", copy=False).data)
     return digest.hexdigest()
 
 

@@ -8,6 +8,7 @@ from resources.contract import Contract
 from resources.intake_rows import Intake
 from resources.intakes import Intakes
 from resources.lake import Lake
+from resources.shelves import Shelves
 from resources.tables import TABLES
 from resources.windows import Window
 
@@ -15,10 +16,8 @@ ORDER = ("event_time", "kafka_partition", "kafka_offset", "intake")
 """Of several records with one id the last in this order counts."""
 _OWN = ("record_id", *ORDER)
 _NEEDED = ("window", "attempt", "too_late", *_OWN)
-_RUN_ROWS = 1 << 20
-"""Rows are merged into one sorted run while they come, as long as it has no more: each merge copies it."""
 _ROW_BYTES = 104
-"""Of a record's id (of 36 characters), place and time, with what sorting them takes meanwhile."""
+"""Of a record's id (of 36 characters), place and time, and of what sorting them takes meanwhile."""
 _FIELD_BYTES = {pl.Float64: 8, pl.String: 4}
 """Of a number, and of a category's code."""
 
@@ -43,7 +42,7 @@ class WindowRows:
         self._window: Window | None = None
         self._erasures = ""
         self._attempts: list[str] = []
-        self._runs: list[pl.DataFrame] = []
+        self._kept = Shelves()
         self._selected: dict[str, pl.DataFrame] = {}
 
     def fit(self, records: int) -> bool:
@@ -61,23 +60,24 @@ class WindowRows:
             return
         mine = pl.col("window") == self._window.key
         rows = self._typed(frame.lazy().filter(mine, ~pl.col("too_late"))).collect()
-        if not self.fit(sum(run.height for run in self._runs) + rows.height):
+        if not self.fit(self._kept.height + rows.height):
             self._forget()
         elif rows.height:
             self._attempts.append(intake.attempt)
-            self._runs = _merged([*self._runs, rows.sort("record_id")])
+            self._kept.add(rows)
 
     def selection(self, window: Window, intakes: Intakes, covered: int) -> tuple[pl.DataFrame, pl.Series]:
         """A window's records, the latest of each record id, by rising id; and the intakes of all that landed.
 
         Too late and erased ones are none of them.
         """
-        attempts, runs = set(intakes.attempts_with(window, covered)), []
+        attempts, landed = set(intakes.attempts_with(window, covered)), Shelves()
         if self._keeps(window) and attempts.issuperset(self._attempts):
-            runs, attempts = self._runs, attempts.difference(self._attempts)
+            landed, attempts = self._kept, attempts.difference(self._attempts)
             self._forget()
-        landed = _by_id([*runs, self._read(window, sorted(attempts)).sort("record_id")])
-        return _latest(landed), landed["intake"]
+        landed.add(self._read(window, sorted(attempts)).sort("record_id"))
+        frames = landed.taken() or [self._typed(self._empty()).collect()]
+        return pl.concat(map(_latest, frames)), pl.concat(frame["intake"] for frame in frames)
 
     def _keeps(self, window: Window) -> bool:
         """Whether what is kept is a window's, and nothing was erased meanwhile."""
@@ -94,10 +94,11 @@ class WindowRows:
 
     def some(self, most: int) -> pl.DataFrame:
         """So many at most of what is kept of the open window."""
-        return self._runs[0].head(most) if self._runs else self._typed(self._empty()).collect()
+        kept = self._kept.some(most)
+        return self._typed(self._empty()).collect() if kept is None else kept
 
     def _forget(self) -> None:
-        self._window, self._attempts, self._runs = None, [], []
+        self._window, self._attempts, self._kept = None, [], Shelves()
 
     def _read(self, window: Window, attempts: Sequence[str]) -> pl.DataFrame:
         files = self._lake.window_files("records", window).files if attempts else []
@@ -121,24 +122,6 @@ class WindowRows:
             for name, kind in self._fields.items()
         ]
         return rows.select(*_OWN, *fields)
-
-
-def _merged(runs: list[pl.DataFrame], most: int = _RUN_ROWS) -> list[pl.DataFrame]:
-    """The sorted runs, the last two merged as long as both together have so many rows at most."""
-    while len(runs) > 1 and runs[-2].height + runs[-1].height <= most:
-        runs = [*runs[:-2], runs[-2].merge_sorted(runs[-1], "record_id")]
-    return runs
-
-
-def _by_id(runs: list[pl.DataFrame]) -> pl.DataFrame:
-    """All rows of sorted runs by rising id. Many rows go column by column: no two copies of them are held."""
-    whole = pl.concat(_merged(runs, 4 * _RUN_ROWS))
-    runs.clear()
-    if whole.n_chunks() == 1:
-        return whole
-    order = whole["record_id"].arg_sort()
-    names = whole.columns
-    return pl.DataFrame([whole.drop_in_place(name).gather(order).rechunk() for name in names])
 
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:

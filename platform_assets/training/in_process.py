@@ -12,13 +12,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from platform_assets.training.points import Points
+from platform_assets.training.points import BLOCK, Points
 from platform_assets.training.quality import Quality, Sums, added_up, quality_of, silhouettes
 from platform_assets.training.sampling import Lightweight
 from resources.cluster_model import Feature, Floats, squared_distances
 from resources.contract import Contract
 
 _QUARTERS = (0.25, 0.5, 0.75)
+_COUNTED = {
+    "partition": pl.Int64, "feature": pl.String, "label": pl.String, "count": pl.Int64, "present": pl.Int64,
+    "mean": pl.Float64, "deviation": pl.Float64, "least": pl.Float64, "greatest": pl.Float64,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,27 +49,38 @@ class InProcess:
         return PointsInProcess(Points(self.records, self.contract, features))
 
     def _number(self, name: str) -> pl.DataFrame:
-        values = pl.col(self.contract.columns[name])
-        return self.records.select(
-            pl.lit(0).alias("partition"),
-            pl.lit(name).alias("feature"),
-            pl.lit(None, pl.String).alias("label"),
-            pl.len().cast(pl.Int64).alias("count"),
-            values.count().cast(pl.Int64).alias("present"),
-            values.mean().alias("mean"),
-            values.std().alias("deviation"),
-            values.min().alias("least"),
-            values.max().alias("greatest"),
+        """Each block is a part: a sum over all would depend on how the frame's columns are cut in memory."""
+        values, starts = self.records[self.contract.columns[name]], range(0, self.records.height, BLOCK)
+        parts = [values[start : start + BLOCK].rechunk() for start in starts]
+        return pl.DataFrame(
+            {
+                "partition": range(len(parts)),
+                "feature": name,
+                "label": None,
+                "count": [part.len() for part in parts],
+                "present": [part.count() for part in parts],
+                "mean": [part.mean() for part in parts],
+                "deviation": [part.std() for part in parts],
+                "least": [part.min() for part in parts],
+                "greatest": [part.max() for part in parts],
+            },
+            schema=_COUNTED,
         )
 
     def _category(self, name: str) -> pl.DataFrame:
         labels = self.records[self.contract.columns[name]].value_counts(name="count")
-        return labels.select(
-            pl.lit(0).alias("partition"),
-            pl.lit(name).alias("feature"),
-            pl.col(self.contract.columns[name]).cast(pl.String).alias("label"),
-            pl.col("count").cast(pl.Int64),
-        ).with_columns(present=pl.when(pl.col("label").is_null()).then(0).otherwise("count").cast(pl.Int64))
+        return pl.DataFrame(
+            {
+                "partition": 0,
+                "feature": name,
+                "label": labels[self.contract.columns[name]].cast(pl.String),
+                "count": labels["count"],
+                "present": labels["count"] * labels[self.contract.columns[name]].is_not_null(),
+            },
+            schema={
+                column: _COUNTED[column] for column in ("partition", "feature", "label", "count", "present")
+            },
+        )
 
 
 @dataclass(frozen=True)

@@ -106,9 +106,11 @@ def assigned(points: Points, centres: Floats) -> tuple[NDArray[np.int32], Floats
     """Each point's cluster, shape (n,), and its Euclidean distance to the centre, shape (n,), as
     ``ClusterModel.assign`` has them."""
 
-    def nearest(block: Floats, _: slice) -> tuple[NDArray[np.int32], Floats]:
-        squares = squared_distances(block, centres)
-        return squares.argmin(axis=1).astype(np.int32), np.sqrt(squares.min(axis=1))
+    clusters, distances = np.empty(len(points), np.int32), np.empty(len(points))
 
-    found = points.each(nearest)
-    return np.concatenate([clusters for clusters, _ in found]), np.concatenate([each for _, each in found])
+    def nearest(block: Floats, place: slice) -> None:
+        squares = squared_distances(block, centres)
+        clusters[place], distances[place] = squares.argmin(axis=1), np.sqrt(squares.min(axis=1))
+
+    points.each(nearest)
+    return clusters, distances

@@ -1,0 +1,77 @@
+"""Rows sorted by record id as they come, in the memory of little more than themselves."""
+
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+SHELF = 1 << 19
+"""Rows that are sorted and copied at once, at most; a shelf with more is divided."""
+_PARTS = 8
+
+
+class Shelves:
+    """Rows by ranges of their record ids: a shelf each range, which is divided when it has too many.
+
+    A shelf is a few sorted frames, merged so that each row is copied a few times only.
+    """
+
+    def __init__(self) -> None:
+        self.height = 0
+        self._starts: list[str] = [""]
+        self._shelves: list[list[pl.DataFrame]] = [[]]
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Add rows by rising id."""
+        self.height += rows.height
+        bounds = _bounds(rows, self._starts[1:])
+        for place in reversed(range(len(self._shelves))):  # what is divided moves those that follow
+            part = rows[bounds[place] : bounds[place + 1]]
+            if part.height:
+                self._put(place, part)
+
+    def _put(self, place: int, part: pl.DataFrame) -> None:
+        shelf = self._shelves[place] = _merged([*self._shelves[place], part])
+        if sum(frame.height for frame in shelf) > SHELF:
+            self._divide(place)
+
+    def _divide(self, place: int) -> None:
+        whole = _one(self._shelves[place])
+        ids = whole["record_id"]
+        starts = sorted({ids[whole.height * part // _PARTS] for part in range(1, _PARTS)} - {ids[0]})
+        parts = [whole[np.arange(*pair)] for pair in pairwise(_bounds(whole, starts))]  # copies, not views
+        self._starts[place + 1 : place + 1] = starts
+        self._shelves[place : place + 1] = [[part] for part in parts]
+
+    def some(self, most: int) -> pl.DataFrame | None:
+        """So many of the rows at most; None where there is none."""
+        return next((shelf[0].head(most) for shelf in self._shelves if shelf), None)
+
+    def taken(self) -> list[pl.DataFrame]:
+        """All rows by rising id, in frames of which no two have the same id; none is left here."""
+        shelves, self._shelves = self._shelves, [[]]
+        frames = []
+        for place, shelf in enumerate(shelves):
+            shelves[place] = []
+            if shelf:
+                frames.append(_one(shelf))
+        self._starts, self.height = [""], 0
+        return frames
+
+
+def _bounds(rows: pl.DataFrame, starts: list[str]) -> list[int]:
+    """The places where rows by rising id are cut, both ends included."""
+    return [0, *rows["record_id"].search_sorted(pl.Series(starts, dtype=pl.String), "left"), rows.height]
+
+
+def _merged(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """The last two merged, as long as one is not much the greater: each row is copied a few times."""
+    while len(frames) > 1 and frames[-2].height <= 2 * frames[-1].height:
+        frames = [*frames[:-2], frames[-2].merge_sorted(frames[-1], "record_id")]
+    return frames
+
+
+def _one(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    while len(frames) > 1:
+        frames = [*frames[:-2], frames[-2].merge_sorted(frames[-1], "record_id")]
+    return frames[0].rechunk()
