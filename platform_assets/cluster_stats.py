@@ -6,16 +6,19 @@ import dagster as dg
 import msgspec
 import polars as pl
 
+from platform_assets.models import on_spark
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.pictures import sizes_picture
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
-from platform_assets.training.statistics import ClusterStatistics, cluster_statistics
+from platform_assets.training.assign import assigned as assigned_on_spark
+from platform_assets.training.statistics import Assigned, ClusterStatistics, cluster_statistics
 from resources.assigning import assigning_model
 from resources.batch import Batch, selected
 from resources.errors import LakeError
 from resources.publication import publish
 from resources.tables import TABLES
+from resources.versions import Stored
 
 
 def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
@@ -38,7 +41,8 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
             stored = assigning_model(platform.lake, platform.grid, batch)
             statistics, rows = [], []
             if stored:
-                statistics = cluster_statistics(_assigned(platform, batch), platform.contract)
+                assigned = _assigned(spark, platform, batch, stored)
+                statistics = cluster_statistics(assigned, platform.contract)
                 rows = [_row(cluster, batch, str(stored.version)) for cluster in statistics]
             platform.check_current(batch)
             frame = pl.DataFrame(rows, schema=dict(TABLES["cluster_stats"].schema))
@@ -52,8 +56,9 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
     return cluster_stats
 
 
-def _assigned(platform: Platform, batch: Batch) -> pl.LazyFrame:
-    """The batch's records with their clusters: of this run, or else as the lake has them.
+def _assigned(spark: SparkConnectResource, platform: Platform, batch: Batch, stored: Stored) -> Assigned:
+    """The batch's records with their clusters: of this run, or else as the lake has them; of a window that
+    outgrows the run, as Spark assigns them.
 
     Raises:
         LakeError: the window's results are not its present batch's.
@@ -61,19 +66,18 @@ def _assigned(platform: Platform, batch: Batch) -> pl.LazyFrame:
     held = platform.rows.held(batch.digest)
     if held is not None and "cluster" in held.columns:
         return held.lazy()
-    results = (
-        platform.lake.read_window("clustering_results", batch.window)
-        .filter(pl.col("digest") == batch.digest)
-        .select("record_id", "cluster")
-        .collect()
-    )
-    if results.height != batch.records:
+    rows = platform.lake.read_window("clustering_results", batch.window)
+    results = rows.filter(pl.col("digest") == batch.digest).select("record_id", "cluster")
+    if results.select(pl.len()).collect().item() != batch.records:
         raise LakeError(
             f"Window {batch.window.key} has no results of its present batch: "
             "materialize clustering_results for it first."
         )
+    if stored.model and not platform.rows.fit(batch.records):
+        outgrown = on_spark(spark, platform, batch, [batch.window], batch.records)
+        return assigned_on_spark(outgrown, platform.contract, stored.model, batch.records)
     records = selected(platform.lake, batch, platform.taker.ledger.intakes())
-    return records.join(results.lazy(), on="record_id", maintain_order="left")
+    return records.join(results, on="record_id", maintain_order="left")
 
 
 def _row(cluster: ClusterStatistics, batch: Batch, model_version: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from resources.delta import add_actions
-from resources.intakes import Intakes
+from resources.intakes import Intakes, in_slices
 from resources.lake import Lake
 from resources.windows import KEY_FORMAT, Window
 
@@ -62,7 +62,7 @@ def account(lake: Lake, intakes: Intakes, window: Window, known: dict[int, Accou
     known = {} if known is None else known
     ledger = intakes.of_window(window)
     in_order = [number for number, found in known.items() if not found.faults]
-    for part in _slices(ledger.filter(~pl.col("number").is_in(in_order))):
+    for part in in_slices(ledger.filter(~pl.col("number").is_in(in_order)), AT_ONCE):
         known |= _accounts(lake, intakes, part)
     return _sum([known[number] for number in ledger["number"]])
 
@@ -76,14 +76,6 @@ def _sum(found: Sequence[Account]) -> Account:
         no_message=sum(each.no_message for each in found),
         faults=[fault for each in found for fault in each.faults][:_SHOWN],
     )
-
-
-def _slices(ledger: pl.DataFrame) -> list[pl.DataFrame]:
-    """Intakes that landed about :data:`AT_ONCE` rows together, by the ledger's counts."""
-    sizes = _counted(ledger).group_by("number").agg(pl.col("count").sum())
-    rows = ledger.select("number").join(sizes, on="number", how="left", maintain_order="left")["count"]
-    behind = rows.fill_null(0).cum_sum().shift(1, fill_value=0)
-    return ledger.with_columns(slice=behind // AT_ONCE).partition_by("slice", include_key=False)
 
 
 def _accounts(lake: Lake, intakes: Intakes, ledger: pl.DataFrame) -> dict[int, Account]:

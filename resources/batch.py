@@ -107,14 +107,21 @@ def select(
         pin: of the window's model.
         rows: what the run has of the window already; it holds the batch's records afterwards.
     """
-    rows = rows or WindowRows(lake, contract, most_bytes=0)
-    kept, landed_by = rows.selection(window, intakes, intakes.last)
-    sources = [window]
-    if kept.height and scheme.before(window.slot):
-        sources = scheme.sources(window, lake.floor())
-    earlier = [rows.selection(source, intakes, intakes.last)[0].select(_PLACE) for source in sources[:-1]]
-    seen = pl.concat([*earlier, kept.select(_PLACE)])
+    rows = rows or WindowRows(lake, contract)
     reached = intakes.first_to_reach(grid.close(window), datetime.now(UTC)) or intakes.last
+    places, came, late = list[pl.DataFrame](), 0, 0
+    for kept, landed_by in rows.selections(window, intakes, intakes.last):
+        places.append(kept.select(_PLACE))
+        came += landed_by.len()
+        late += int((landed_by > reached).sum())
+    records = sum(part.height for part in places)
+    sources = [window]
+    if records and scheme.before(window.slot):
+        sources = scheme.sources(window, lake.floor())
+    for source in sources[:-1]:
+        earlier = rows.selections(source, intakes, intakes.last)
+        places += [part.select(_PLACE) for part, _ in earlier]
+    seen = pl.concat(places)
     terms = contract.version if scheme == DISJOINT else f"{contract.version}\n{scheme.name}"
     digest = _digest(seen, intakes, intakes[reached].topic_id, terms)
     if pin and pin.digest == digest:
@@ -127,9 +134,9 @@ def select(
         digest=digest,
         covered=intakes.last,
         contract_version=contract.version,
-        records=kept.height,
-        late=int((landed_by > reached).sum()),
-        duplicates=landed_by.len() - kept.height,
+        records=records,
+        late=late,
+        duplicates=came - records,
         dead_letters=intakes.dead_letters(window),
         missing=intakes.missing(window),
         first_source=sources[0].key,
@@ -140,7 +147,8 @@ def select(
     values = batch.answer() | batch.counts() | batch.pin()
     row = pl.DataFrame([values], schema=dict(TABLES["kafka_batch"].schema))
     lake.replace_window("kafka_batch", window, row)
-    rows.hold(batch.digest, kept)
+    if rows.fit(intakes.records(window)):
+        rows.hold(batch.digest, kept)
     return batch
 
 

@@ -237,6 +237,15 @@ class Intakes:
         return cls(pl.DataFrame(rows, schema=dict(TABLES["ledger"].schema)))
 
 
+def in_slices(ledger: pl.DataFrame, rows: int) -> list[pl.DataFrame]:
+    """Rows of the ledger one after the other, in parts that landed about so many rows each, by its counts."""
+    record, letter = pl.element().struct.field("records", "too_late"), pl.element().struct.field("count")
+    landed = pl.col("landed").list.eval(pl.sum_horizontal(record)).list.sum()
+    refused = pl.col("refused").list.eval(letter).list.sum()
+    behind = (landed + refused).cum_sum().shift(1, fill_value=0)
+    return ledger.with_columns(slice=behind // rows).partition_by("slice", include_key=False)
+
+
 def _joined(known: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """One below the other; all is copied into one piece only now and then."""
     return pl.concat([known, new.select(known.columns)], rechunk=known.n_chunks() >= _PIECES)

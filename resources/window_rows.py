@@ -1,14 +1,15 @@
 """A window's records in the memory of the run that answers it: what it landed itself is not read back."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from resources.contract import Contract
 from resources.intake_rows import Intake
-from resources.intakes import Intakes
+from resources.intakes import Intakes, in_slices
 from resources.lake import Lake
-from resources.shelves import Shelves
+from resources.shelves import SHELF, Shelves
 from resources.tables import TABLES
 from resources.windows import Window
 
@@ -16,6 +17,8 @@ ORDER = ("event_time", "kafka_partition", "kafka_offset", "intake")
 """Of several records with one id the last in this order counts."""
 _OWN = ("record_id", *ORDER)
 _NEEDED = ("window", "attempt", "too_late", *_OWN)
+_PART_ROWS = 1 << 21
+"""So many rows of a window that does not fit are looked at at once, in some 400 MB. Parts cost little."""
 _ROW_BYTES = 104
 """Of a record's id (of 36 characters), place and time, and of what sorting them takes meanwhile."""
 _FIELD_BYTES = {pl.Float64: 8, pl.String: 4}
@@ -30,7 +33,7 @@ class WindowRows:
     Categorical.
     """
 
-    def __init__(self, lake: Lake, contract: Contract, most_bytes: int) -> None:
+    def __init__(self, lake: Lake, contract: Contract, most_bytes: int = 1 << 30) -> None:
         fields = {*contract.features, *contract.statistics.values()}
         kinds = {"number": pl.Float64, "string": pl.String}
         self._fields = {
@@ -75,9 +78,32 @@ class WindowRows:
         if self._keeps(window) and attempts.issuperset(self._attempts):
             landed, attempts = self._kept, attempts.difference(self._attempts)
             self._forget()
-        landed.add(self._read(window, sorted(attempts)).sort("record_id"))
+        others = intakes.of_window(window).filter(pl.col("attempt").is_in(attempts))
+        for part in in_slices(others, SHELF):
+            own = pl.col("intake").is_between(*part["number"][[0, -1]])  # most files have none of them
+            rows = self._landed(window, part["attempt"].to_list()).filter(own)
+            landed.add(self._typed(rows).collect().sort("record_id"))
         frames = landed.taken() or [self._typed(self._empty()).collect()]
         return pl.concat(map(_latest, frames)), pl.concat(frame["intake"] for frame in frames)
+
+    def selections(
+        self, window: Window, intakes: Intakes, covered: int
+    ) -> Iterator[tuple[pl.DataFrame, pl.Series]]:
+        """A window's :meth:`selection`, or, of one that does not fit, the selections of its parts.
+
+        A part has all that landed with some of the record ids; of the columns ids, times and places alone.
+        """
+        self._selected = {}
+        landed = intakes.records(window)
+        if self.fit(landed):
+            yield self.selection(window, intakes, covered)
+            return
+        parts = math.ceil(landed / max(1, min(self._most, _PART_ROWS)))
+        for part in range(parts):
+            mine = pl.col("record_id").hash() % parts == part
+            named = self._landed(window, intakes.attempts_with(window, covered))
+            rows = named.filter(mine).select(_OWN).collect().sort("record_id")
+            yield _latest(rows), rows["intake"]
 
     def _keeps(self, window: Window) -> bool:
         """Whether what is kept is a window's, and nothing was erased meanwhile."""
@@ -100,17 +126,17 @@ class WindowRows:
     def _forget(self) -> None:
         self._window, self._attempts, self._kept = None, [], Shelves()
 
-    def _read(self, window: Window, attempts: Sequence[str]) -> pl.DataFrame:
+    def _landed(self, window: Window, attempts: Sequence[str]) -> pl.LazyFrame:
+        """What attempts landed for a window, without too late and erased ones."""
         files = self._lake.window_files("records", window).files if attempts else []
         if not files:
-            return self._typed(self._empty()).collect()
+            return self._empty()
         schema = self._empty().collect_schema()
         rows = pl.scan_parquet(files, schema=schema, missing_columns="insert", extra_columns="ignore")
-        named = rows.filter(
+        return rows.filter(
             pl.col("window") == window.key, ~pl.col("too_late"), pl.col("attempt").is_in(attempts),
             pl.col("record_id").is_not_null(),  # erased
         )  # fmt: skip
-        return self._typed(named).collect()
 
     def _empty(self) -> pl.LazyFrame:
         own = TABLES["records"].schema

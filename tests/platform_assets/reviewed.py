@@ -27,6 +27,7 @@ from resources.contract import Contract, load_contract
 from resources.intake import Taker
 from resources.lake import Lake
 from resources.settings import Settings
+from resources.spark import spark_config
 from resources.tables import TABLES
 from resources.windows import SLOTS, Window
 from tests.resources.conftest import contract_file, landed_rows, ledger_row, span
@@ -72,7 +73,10 @@ class Reviewed:
         return dg.Definitions(
             assets=assets,
             asset_checks=[make_window_checks(partitions)],
-            resources={"platform": self.platform, "spark": SparkConnectResource(spark_config={})},
+            resources={
+                "platform": self.platform,
+                "spark": SparkConnectResource(spark_config=spark_config(self.settings)),
+            },
             executor=dg.in_process_executor,
         )
 

@@ -2,12 +2,13 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
 import pytest
 from msgspec.structs import replace
+from pyspark.sql import SparkSession
 
 from platform_assets.training.statistics import TOP_VALUES, ClusterStatistics, cluster_statistics
 from resources.contract import Contract, Value
@@ -16,14 +17,24 @@ from tests.platform_assets.frames import Row, random_rows
 _TYPES = {"string": pl.String(), "number": pl.Float64()}
 
 
-def computed(contract: Contract, rows: Sequence[Row], clusters: int) -> list[ClusterStatistics]:
-    """The cluster of a row is its place, modulo the number of clusters."""
-    schema = {contract.columns[name]: _TYPES[kind] for name, kind in contract.fields.items()}
-    lines = [[row[name] for name in contract.fields] for row in rows]
-    frame = pl.DataFrame(lines, schema=schema, orient="row").with_columns(
-        cluster=pl.Series([place % clusters for place in range(len(rows))], dtype=pl.Int32)
-    )
-    return cluster_statistics(frame.lazy(), contract)
+Compute = Callable[[Contract, Sequence[Row], int], list[ClusterStatistics]]
+
+
+@pytest.fixture(params=["in memory", "on Spark"])
+def computed(request: pytest.FixtureRequest, spark: SparkSession) -> Compute:
+    """The statistics of rows; the cluster of one is its place, modulo the number of clusters."""
+
+    def compute(contract: Contract, rows: Sequence[Row], clusters: int) -> list[ClusterStatistics]:
+        schema = {contract.columns[name]: _TYPES[kind] for name, kind in contract.fields.items()}
+        lines = [[row[name] for name in contract.fields] for row in rows]
+        frame = pl.DataFrame(lines, schema=schema, orient="row").with_columns(
+            cluster=pl.Series([place % clusters for place in range(len(rows))], dtype=pl.Int32)
+        )
+        if request.param == "on Spark":
+            return cluster_statistics(spark.createDataFrame(frame.to_arrow()), contract)
+        return cluster_statistics(frame.lazy(), contract)
+
+    return compute
 
 
 def expected_number(values: Sequence[Value]) -> dict[str, Any]:
@@ -63,12 +74,12 @@ def check(found: list[ClusterStatistics], contract: Contract, rows: Sequence[Row
             )
 
 
-def test_statistics_of_random_records(contract: Contract) -> None:
+def test_statistics_of_random_records(computed: Compute, contract: Contract) -> None:
     rows = random_rows(contract, 1_000, 21, nulls=0.2)
     check(computed(contract, rows, 3), contract, rows, 3)
 
 
-def test_a_cluster_where_no_record_has_a_field(contract: Contract) -> None:
+def test_a_cluster_where_no_record_has_a_field(computed: Compute, contract: Contract) -> None:
     rows = random_rows(contract, 6, 22)
     nothing: list[Row] = [dict.fromkeys(contract.fields) | {contract.id: f"n{i}"} for i in range(6)]
     mixed = [row for pair in zip(rows, nothing, strict=True) for row in pair]
@@ -78,21 +89,21 @@ def test_a_cluster_where_no_record_has_a_field(contract: Contract) -> None:
     assert found[1].features["channel_name"] == {"nulls": 6, "distinct": 0, "top": {}}
 
 
-def test_a_cluster_of_one_record_has_no_deviation(contract: Contract) -> None:
+def test_a_cluster_of_one_record_has_no_deviation(computed: Compute, contract: Contract) -> None:
     rows = random_rows(contract, 2, 23)
     found = computed(contract, rows, 2)
     check(found, contract, rows, 2)
     assert found[0].features["Item_price"]["std"] is None
 
 
-def test_a_contract_with_numbers_alone_or_categories_alone(contract: Contract) -> None:
+def test_a_contract_with_numbers_alone_or_categories_alone(computed: Compute, contract: Contract) -> None:
     rows = random_rows(contract, 50, 24, nulls=0.1)
     for features in (contract.numbers, contract.categories):
         part = replace(contract, features=features, statistics={})
         check(computed(part, rows, 2), part, rows, 2)
 
 
-def test_fields_may_have_names_that_sql_would_not_take(contract: Contract) -> None:
+def test_fields_may_have_names_that_sql_would_not_take(computed: Compute, contract: Contract) -> None:
     odd = replace(
         contract,
         fields={"Unique id": "string", "price.net; in `EUR`": "number", "select": "string"},

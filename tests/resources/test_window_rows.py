@@ -96,3 +96,25 @@ def test_a_window_that_outgrows_the_memory_is_read_from_the_lake(lake: Lake, con
     assert found.height == 6
     kept.hold("digest", found)
     assert kept.held("digest") is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_parts_of_a_window_that_does_not_fit_are_the_whole_of_it(
+    lake: Lake, contract: Contract, seed: int
+) -> None:
+    draw, intakes = random.Random(seed), []
+    for number in range(1, 4):
+        ids = [f"id-{draw.randrange(20)}" for _ in range(12)]
+        lake.append("records", landing(draw, number, ids))
+        intakes.append(named(number, len(ids)))
+    everything = Intakes.of(intakes)
+    few = WindowRows(lake, contract, 1_200)  # ten records
+    parts = list(few.selections(FIRST, everything, 3))
+    assert len(parts) == 4
+    ((whole, landed_by),) = WindowRows(lake, contract).selections(FIRST, everything, 3)
+    together = pl.concat([rows for rows, _ in parts]).sort("record_id")
+    assert_frame_equal(together, whole.select(together.columns))
+    assert sorted(pl.concat([landed for _, landed in parts])) == sorted(landed_by)
+    expected = select(lake, contract, GRID, FIRST, everything)
+    assert select(lake, contract, GRID, FIRST, everything, rows=few) == expected
+    assert few.held(expected.digest) is None
