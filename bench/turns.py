@@ -22,7 +22,7 @@ _STILL_SECONDS = 15.0
 """No longer after a close, however long an answer takes: Dagster's code server, stopped for half a minute,
 ends for good."""
 _POLL_SECONDS = 0.02
-_PATIENCE_SECONDS = 300.0
+_PATIENCE_SECONDS = 900.0
 
 
 @dataclass(frozen=True)

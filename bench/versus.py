@@ -32,11 +32,13 @@ def main(sizes: str, windows: int | None, with_large: bool) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left running
     counts = {int(size): windows or (5 if int(size) < 1_000_000 else 3) for size in sizes.split(",")}
     measured = compare(counts)
+    for told in (report.comparison, report.parts, report.steps):
+        click.echo(f"{told(measured)}\n")
     alone = large.measure() if with_large else None
+    if alone:
+        click.echo(f"{large.report(alone)}\n")
     found = acceptance.points(measured, alone)
-    told = [report.machine(), report.comparison(measured), report.parts(measured), report.steps(measured)]
-    told += [large.report(alone)] if alone else []
-    click.echo("\n\n".join([*told, acceptance.verdict(found)]))
+    click.echo(f"{acceptance.verdict(found)}\n\n{report.machine()}")
     sys.exit(0 if all(point.kept for point in found) else 1)
 
 
