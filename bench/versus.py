@@ -13,7 +13,8 @@ from bench.rival import structured_streaming
 from bench.silt import Silt
 from bench.turns import Measured, Turn, take
 
-_WARM_UP = 2
+_FIRST_WARM_UP, _WARM_UP = 5, 2
+"""Windows of the first size, and of each other, that are left out: a JVM compiles for as long."""
 _START = timedelta(seconds=10)
 """The generator's, before a window begins."""
 
@@ -43,14 +44,15 @@ def main(sizes: str, windows: int | None, with_large: bool) -> None:
 
 
 def compare(counts: dict[int, int]) -> list[Measured]:
-    """So many windows of each size on each side, by turns, after two that warm it; each is told at once."""
+    """So many windows of each size on each side, by turns, after those that warm it; each is told at once."""
     with own_stack(SILT_TOPIC_PARTITIONS="1") as stack:
         silt = Silt(stack)
         with structured_streaming(stack) as rival:
             turns = [
-                Turn(side, size, warm_up=number < _WARM_UP)
-                for size, count in counts.items()
-                for number in range(_WARM_UP + count)
+                Turn(side, size, warm_up=number < warm_up)
+                for place, (size, count) in enumerate(counts.items())
+                for warm_up in [_WARM_UP if place else _FIRST_WARM_UP]
+                for number in range(warm_up + count)
                 for side in (rival, silt)
             ]
             first = stack.settings.grid.home(datetime.now(UTC) + _START).step(1)
