@@ -44,6 +44,7 @@ def main(plot: Path) -> None:
     measured["partitions"] = [_taken(count) for count in PARTITIONS]
     for name, rows in measured.items():
         click.echo(_table(name, rows))
+    plot.parent.mkdir(parents=True, exist_ok=True)
     _draw(measured).savefig(plot)
 
 
