@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import dagster as dg
 from dagster_pyspark import PySparkResource
-from dagster_pyspark.resources import spark_session_from_config
 from pydantic import PrivateAttr
 from pyspark.sql import DataFrame, SparkSession
 
@@ -12,7 +11,7 @@ from resources.spark import check_answers, give_up_early
 
 
 class SparkConnectResource(PySparkResource):
-    """One Spark Connect session per run. A run that needs no Spark (an empty window) opens none."""
+    """One Spark Connect session per run, its own. A run that needs no Spark (an empty window) opens none."""
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Nothing yet: see ``spark_session``."""
@@ -28,9 +27,7 @@ class SparkConnectResource(PySparkResource):
         """
         if self._spark_session is None:
             check_answers(self.spark_config["spark.remote"])
-            self._spark_session = spark_session_from_config(  # type: ignore[no-untyped-call]
-                self.spark_config
-            )
+            self._spark_session = SparkSession.builder.config(map=self.spark_config).create()
             give_up_early(self._spark_session)
         session: SparkSession = self._spark_session
         return session

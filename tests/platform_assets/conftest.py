@@ -18,10 +18,7 @@ MakeFrame = Callable[..., DataFrame]
 @pytest.fixture(scope="session")
 def spark(stack: Stack) -> Iterator[SparkSession]:
     """A session on the stack's Spark server."""
-    builder = SparkSession.builder
-    for name, value in spark_config(stack.settings).items():
-        builder = builder.config(name, value)
-    session = builder.create()
+    session = SparkSession.builder.config(map={**spark_config(stack.settings)}).create()
     yield session
     session.stop()
 
