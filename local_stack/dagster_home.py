@@ -11,12 +11,21 @@ storage:
     postgres_url:
       env: SILT_POSTGRES_URL
 """
+_SQLITE = """
+storage:
+  custom:
+    module: platform_assets.sqlite_storage
+    class: SqliteStorage
+    config:
+      base_dir:
+        env: DAGSTER_HOME
+"""
 
 
 def write_dagster_home(home: Path, settings: Settings) -> None:
-    """Make a Dagster home: our dagster.yaml, and Postgres as its storage if the settings name one."""
+    """Make a Dagster home: our dagster.yaml, and where Dagster keeps things: Postgres, if set, or files."""
     home.mkdir(parents=True, exist_ok=True)
-    text = (PROJECT / "dagster.yaml").read_text() + (_POSTGRES if settings.postgres_url else "")
+    text = (PROJECT / "dagster.yaml").read_text() + (_POSTGRES if settings.postgres_url else _SQLITE)
     (home / "dagster.yaml.new").write_text(text)
     (home / "dagster.yaml.new").replace(home / "dagster.yaml")
 

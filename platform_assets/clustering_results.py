@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 import numpy as np
 import polars as pl
-import pyarrow as pa  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from pyspark.sql import functions as sf
 
@@ -25,7 +25,7 @@ from resources.spark import arrow_tables, column
 from resources.tables import TABLES
 from resources.windows import SLOTS
 
-_BLOCK = 16_384
+_BLOCK = 131_072
 _KINDS = {"number": pl.Float64, "string": pl.String}
 
 
@@ -54,7 +54,7 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
                 else:
                     found = _on_spark(spark, platform, batch, stored.model)
             platform.check_current(batch)
-            platform.lake.replace_window("clustering_results", window, lambda: _stream(found, batch, version))
+            platform.lake.replace_window("clustering_results", window, lambda: _rows(found, batch, version))
             return dg.MaterializeResult(
                 metadata={
                     "dagster/row_count": sum(found.sizes),
@@ -135,25 +135,28 @@ def _on_spark(
         "distance",
         sf.to_json(features, {"ignoreNullFields": "false"}).alias("features"),
     )
-    return Clustered(
-        lambda: map(pl.DataFrame, arrow_tables(rows)), sizes, sum(row[2] for row in sums) / sum(sizes)
-    )
+    return Clustered(lambda: _in_blocks(arrow_tables(rows)), sizes, sum(row[2] for row in sums) / sum(sizes))
 
 
-def _stream(found: Clustered, batch: Batch, model_version: str | None) -> pa.RecordBatchReader:
+def _in_blocks(tables: Iterable[Any]) -> Iterator[pl.DataFrame]:
+    """Arrow tables, as many at once as make a block."""
+    block: list[pl.DataFrame] = []
+    for table in map(pl.DataFrame, tables):
+        block.append(table)
+        if sum(part.height for part in block) >= _BLOCK:
+            yield pl.concat(block)
+            block = []
+    if block:
+        yield pl.concat(block)
+
+
+def _rows(found: Clustered, batch: Batch, model_version: str | None) -> Iterator[pl.DataFrame]:
     """The rows of ``clustering_results``, made while they are written."""
-    schema = TABLES["clustering_results"].schema
     values = batch.answer() | {"model_version": model_version}
     constant = [pl.lit(value).alias(name) for name, value in values.items()]
-    typed = [pl.col(name).cast(kind) for name, kind in schema.items()]
-    empty = pl.DataFrame(schema=dict(schema)).to_arrow(compat_level=pl.CompatLevel.oldest())
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for block in _one_ahead(found.blocks()):
-            rows = block.with_columns(constant).select(typed)
-            yield from rows.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
-
-    return pa.RecordBatchReader.from_batches(empty.schema, batches())
+    typed = [pl.col(name).cast(kind) for name, kind in TABLES["clustering_results"].schema.items()]
+    for block in _one_ahead(found.blocks()):
+        yield block.with_columns(constant).select(typed)
 
 
 def _one_ahead(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:

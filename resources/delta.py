@@ -3,20 +3,23 @@
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import polars as pl
+import pyarrow as pa  # type: ignore[import-untyped]
 from deltalake import BloomFilterProperties, ColumnProperties, CommitProperties, DeltaTable, WriterProperties
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction
 
+ROW_GROUP = 16_384
+"""So many rows of an answer are read to find one of them."""
 WRITER = WriterProperties(
     compression="ZSTD",
-    max_row_group_size=16_384,
+    max_row_group_size=ROW_GROUP,
     column_properties={
         "record_id": ColumnProperties(
             dictionary_enabled=False,
@@ -25,46 +28,59 @@ WRITER = WriterProperties(
         )
     },
 )
-_APPENDED_ROW_GROUP = 65_536
+Schema = Mapping[str, Any]
+"""Polars' types by column."""
+_WINDOW = "silt.window"
+"""In a commit: the window whose first rows it appends."""
 _BOUNDED = ("number", "window", "intake", "attempt")
 """Columns whose least and greatest values files are chosen by: an appended file's are noted."""
 
 
-def write_files(root: str, keys: Sequence[str], rows: pl.DataFrame) -> list[AddAction]:
+def write_files(
+    root: str, keys: Sequence[str], rows: pl.DataFrame, row_group: int = ROW_GROUP
+) -> list[AddAction]:
     """Write rows into files of the table under ``root``, a path or URL, that no version names yet.
 
     Polars writes them: delta-rs takes twice the CPU time and four times the memory.
 
     Args:
         keys: the columns by which the table is partitioned.
+        row_group: so many rows a row group.
 
     Raises:
         OSError: the disk is full, or the store does not take them.
     """
     parts = rows.partition_by(keys, as_dict=True, include_key=False) if keys else {(): rows}
-    return [_write_file(root, dict(zip(keys, values, strict=True)), part) for values, part in parts.items()]
+    return [
+        _write_file(root, dict(zip(keys, values, strict=True)), part, row_group)
+        for values, part in parts.items()
+    ]
 
 
-def _write_file(root: str, values: Mapping[str, object], rows: pl.DataFrame) -> AddAction:
+def _write_file(root: str, values: Mapping[str, object], rows: pl.DataFrame, row_group: int) -> AddAction:
     folders = [f"{key}={value}" for key, value in values.items()]
     path = "/".join([*folders, f"part-{uuid.uuid4()}.zstd.parquet"])
-    _write_parquet(f"{root}/{path}", rows)
+    _write_parquet(f"{root}/{path}", rows, row_group)
     (stored,) = DeltaStorageHandler(root).get_file_info([path])
     partition: dict[str, str | None] = {key: str(value) for key, value in values.items()}
     return AddAction(path, stored.size, partition, time.time_ns() // 1_000_000, True, _statistics(rows))
 
 
-def _write_parquet(address: str, rows: pl.DataFrame) -> None:
-    size = _APPENDED_ROW_GROUP
+def _write_parquet(address: str, rows: pl.DataFrame, row_group: int) -> None:
     try:
-        rows.write_parquet(address, compression="zstd", compression_level=1, row_group_size=size, mkdir=True)
+        rows.write_parquet(
+            address, compression="zstd", compression_level=1, row_group_size=row_group, mkdir=True
+        )
     except pl.exceptions.ComputeError as error:  # as polars calls a full disk
         Path(address).unlink(missing_ok=True)
         raise OSError(str(error)) from None
 
 
-def add_files(table: DeltaTable, files: Sequence[AddAction]) -> int:
+def add_files(table: DeltaTable, files: Sequence[AddAction], window: str | None = None) -> int:
     """Commit files as the version after a handle's, which stays where it is.
+
+    Args:
+        window: the key of the one that they are the first rows of, see :func:`replacements`.
 
     Returns:
         That version.
@@ -77,9 +93,18 @@ def add_files(table: DeltaTable, files: Sequence[AddAction]) -> int:
         "append",
         table.schema(),
         table.metadata().partition_columns,
-        commit_properties=CommitProperties(max_commit_retries=0),
+        commit_properties=CommitProperties({_WINDOW: window} if window else None, max_commit_retries=0),
     )
     return table.version() + 1
+
+
+def arrow_stream(schema: Schema, parts: Iterable[pl.DataFrame]) -> pa.RecordBatchReader:
+    """Rows as an Arrow stream, made while it is read."""
+    empty = pl.DataFrame(schema=dict(schema)).to_arrow(compat_level=pl.CompatLevel.oldest())
+    tables = (part.to_arrow(compat_level=pl.CompatLevel.oldest()) for part in parts)
+    return pa.RecordBatchReader.from_batches(
+        empty.schema, (batch for table in tables for batch in table.to_batches())
+    )
 
 
 def _statistics(rows: pl.DataFrame) -> str:
@@ -98,7 +123,8 @@ def replacements(table: DeltaTable) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for commit in table.history():
         predicate = str(commit.get("operationParameters", {}).get("predicate", ""))
-        for window in predicate.split("'")[3:4]:  # date = '…' AND "window" = '…'
+        named = predicate.split("'")[3:4]  # date = '…' AND "window" = '…'
+        for window in [commit[_WINDOW]] if _WINDOW in commit else named:
             found.setdefault(window, []).insert(0, commit["version"])
     return found
 

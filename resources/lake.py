@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -22,8 +22,19 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
 
-from resources.delta import WRITER, add_actions, add_files, replacements, scan, schema_of, write_files
+from resources.delta import (
+    ROW_GROUP,
+    WRITER,
+    add_actions,
+    add_files,
+    arrow_stream,
+    replacements,
+    scan,
+    schema_of,
+    write_files,
+)
 from resources.durability import UNSETTLED, mend, settle
 from resources.errors import LakeError, TransientError
 from resources.tables import TABLES, Table
@@ -49,6 +60,8 @@ _READ_BY_VERSION = {  # upkeep alone shortens their logs: a row of `windows` may
 VERSIONS = {"clustering_results": "results_version", "cluster_stats": "stats_version"}
 """The tables that are read at the version which a row of ``windows`` names, and in which column."""
 _COMMIT_TRIES = 20
+_LANDED_ROW_GROUP = 65_536
+"""Landed rows are read by the whole window."""
 _LOOKED_SECONDS = 0.002
 _LOG = logging.getLogger("silt.lake")
 
@@ -225,26 +238,14 @@ class Lake:
         """The files that can hold rows of a window, by the tables' own statistics."""
         with self._lock:  # another thread may bring the handle up to date between the two questions
             table = self.table(name, version)
-            actions, found = add_actions(table), table.version()
-        if actions.is_empty():
-            return Scan([], found)
-        key = pl.lit(window.key)
-        kept = actions.filter(
-            (pl.col("partition.date") == window.date)
-            & pl.col("min.window").le(key).fill_null(value=True)
-            & pl.col("max.window").ge(key).fill_null(value=True)
-        )
-        return Scan(kept["address"].to_list(), found)
+            return Scan(_files_of(table, window), table.version())
 
     def read_window(self, name: str, window: Window, version: int | None = None) -> pl.LazyFrame:
         """A window's rows, all columns but ``date``."""
-        files = self.window_files(name, window, version).files
-        known = TABLES[name].schema if version else schema_of(self.table(name))  # records get more columns
-        schema = {column: kind for column, kind in known.items() if column != "date"}
-        if not files:
-            return pl.LazyFrame(schema=schema)
-        frame = pl.scan_parquet(files, schema=schema, missing_columns="insert", extra_columns="ignore")
-        return frame.filter(pl.col("window") == window.key)
+        if version is not None:
+            return _rows_of(self.table(name, version), window, TABLES[name].schema)
+        with self._lock:
+            return _rows_of(self.table(name), window)
 
     def read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         """A whole table: for those that stay small (``windows``, ``models``, ``cluster_stats``)."""
@@ -290,19 +291,31 @@ class Lake:
         Raises:
             TransientError: others were first every time.
         """
-        files = write_files(str(self.folder(name) or self._uri(name)), TABLES[name].partition_by, rows)
+        version = self._enter(name, self._write(name, rows, _LANDED_ROW_GROUP), unless)
+        if version is None:
+            return False
+        self._settle(name, version)
+        return True
+
+    def _write(self, name: str, rows: pl.DataFrame, row_group: int = ROW_GROUP) -> list[AddAction]:
+        root = str(self.folder(name) or self._uri(name))
+        return write_files(root, TABLES[name].partition_by, rows, row_group)
+
+    def _enter(
+        self,
+        name: str,
+        files: list[AddAction],
+        unless: Callable[[DeltaTable], bool],
+        window: str | None = None,
+    ) -> int | None:
+        """Commit files, unless the version that the commit follows has something: None then."""
         for attempt in range(_COMMIT_TRIES):
             with self._lock:  # no other thread brings the handle up to date meanwhile
                 table = self.table(name)
                 if unless(table):
-                    return False
-                try:
-                    version = add_files(table, files)
-                except CommitFailedError:
-                    version = None
-            if version is not None:
-                self._settle(name, version)
-                return True
+                    return None
+                with contextlib.suppress(CommitFailedError):
+                    return add_files(table, files, window)
             _wait_after(attempt)
         raise self._busy(name, _COMMIT_TRIES)
 
@@ -329,7 +342,7 @@ class Lake:
         self,
         name: str,
         window: Window,
-        rows: pl.DataFrame | Callable[[], Any],
+        rows: pl.DataFrame | Callable[[], Iterable[pl.DataFrame]],
         digest: str | None = None,
         revision: int | None = None,
     ) -> int:
@@ -337,11 +350,39 @@ class Lake:
         delete it. They are on disk after :meth:`settled`: nothing that names them is written before.
 
         Args:
-            rows: or what makes an Arrow stream of them, once for each try.
+            rows: or what makes them, part by part, once for each try.
 
         Returns:
             The table's version that holds the new rows.
         """
+        parts = rows if callable(rows) else lambda: [rows]
+        version = None if self.window_files(name, window).files else self._first_rows(name, window, parts)
+        if version is None:
+            version = self._overwrite(name, window, parts, digest, revision)
+        self._unsettled[name] = (version, self._settler.submit(self._settle, name, version))
+        return version
+
+    def _first_rows(
+        self, name: str, window: Window, parts: Callable[[], Iterable[pl.DataFrame]]
+    ) -> int | None:
+        """Append a window's first rows, in half the time of an overwrite; None if it has some meanwhile."""
+        files: list[AddAction] = []
+        for part in parts():
+            if not part["window"].eq(window.key).all():
+                raise ValueError(f"Rows of {name} break the predicate window = {window.key!r}.")
+            files += self._write(name, part) if part.height else []
+        if not files:
+            return self.table(name).version()
+        return self._enter(name, files, lambda table: bool(_files_of(table, window)), window.key)
+
+    def _overwrite(
+        self,
+        name: str,
+        window: Window,
+        parts: Callable[[], Iterable[pl.DataFrame]],
+        digest: str | None,
+        revision: int | None,
+    ) -> int:
         predicate = _of(window)
         if digest:
             predicate += f" AND digest = '{digest}'"
@@ -349,12 +390,10 @@ class Lake:
             predicate += f" AND revision = {revision}"
 
         def write(table: DeltaTable) -> None:
-            data = rows() if callable(rows) else rows
+            data = arrow_stream(TABLES[name].schema, parts())
             write_deltalake(table, data, mode="overwrite", predicate=predicate, writer_properties=WRITER)
 
-        version = self.commit(name, write, settle=False)
-        self._unsettled[name] = (version, self._settler.submit(self._settle, name, version))
-        return version
+        return self.commit(name, write, settle=False)
 
     def settled(self) -> None:
         """Wait until all that :meth:`replace_window` has written is on disk.
@@ -397,7 +436,7 @@ class Lake:
         """
 
         def write(table: DeltaTable) -> None:
-            rows = self.read_window(name, window, table.version()).collect().to_dicts()
+            rows = _rows_of(table, window).collect().to_dicts()
             write_deltalake(
                 table, change(rows), mode="overwrite", predicate=_of(window), writer_properties=WRITER
             )
@@ -411,7 +450,7 @@ class Lake:
         tries: int = _COMMIT_TRIES,
         settle: bool = True,
     ) -> int:
-        """Have ``write`` commit to a fresh handle, again if another was first; on disk when it returns.
+        """Have ``write`` commit to the newest version, again if another was first; on disk when it returns.
 
         Args:
             settle: False: the caller brings it to disk.
@@ -423,15 +462,20 @@ class Lake:
             TransientError: others were first every time.
         """
         for attempt in range(tries):
-            table = DeltaTable(self._uri(name))
+            with self._lock:
+                table = self.table(name)
+                del self._handles[name]  # it is the writer's alone meanwhile
             try:
                 write(table)
             except CommitFailedError:
                 _wait_after(attempt)
-            else:
-                if settle:
-                    self._settle(name, table.version())
-                return table.version()
+                continue
+            version = table.version()
+            with self._lock:
+                self._handles[name], self._versions[name] = table, version
+            if settle:
+                self._settle(name, version)
+            return version
         raise self._busy(name, tries)
 
     def _busy(self, name: str, tries: int) -> TransientError:
@@ -460,6 +504,30 @@ class Lake:
 def _wait_after(attempt: int) -> None:
     """Let others go first for a moment, a longer one each time."""
     time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
+
+
+def _files_of(table: DeltaTable, window: Window) -> list[str]:
+    """The files that can hold rows of a window, by the table's own statistics."""
+    actions = add_actions(table)
+    if actions.is_empty():
+        return []
+    key = pl.lit(window.key)
+    kept = actions.filter(
+        (pl.col("partition.date") == window.date)
+        & pl.col("min.window").le(key).fill_null(value=True)
+        & pl.col("max.window").ge(key).fill_null(value=True)
+    )
+    return kept["address"].to_list()
+
+
+def _rows_of(table: DeltaTable, window: Window, known: Mapping[str, Any] | None = None) -> pl.LazyFrame:
+    """A window's rows, of the columns that are known, by default the table's, but ``date``."""
+    schema = {name: kind for name, kind in (known or schema_of(table)).items() if name != "date"}
+    files = _files_of(table, window)
+    if not files:
+        return pl.LazyFrame(schema=schema)
+    frame = pl.scan_parquet(files, schema=schema, missing_columns="insert", extra_columns="ignore")
+    return frame.filter(pl.col("window") == window.key)
 
 
 def _of(window: Window) -> str:

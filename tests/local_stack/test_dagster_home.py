@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus, job, op
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
@@ -15,9 +16,15 @@ from local_stack.orphans import report_orphans
 from resources.settings import PROJECT, Settings
 
 
-def test_instance_loads_with_our_configuration(tmp_path: Path) -> None:
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     write_dagster_home(tmp_path, Settings())
-    with DagsterInstance.from_config(str(tmp_path)) as instance:
+    return tmp_path
+
+
+def test_instance_loads_with_our_configuration(home: Path) -> None:
+    with DagsterInstance.from_config(str(home)) as instance:
         assert not instance.telemetry_enabled
         assert instance.run_monitoring_enabled
         queue = instance.get_concurrency_config().run_queue_config
@@ -31,9 +38,8 @@ def test_instance_loads_with_our_configuration(tmp_path: Path) -> None:
         }
 
 
-def test_only_the_daemons_that_something_needs_run(tmp_path: Path) -> None:
-    write_dagster_home(tmp_path, Settings())
-    with DagsterInstance.from_config(str(tmp_path)) as instance:
+def test_only_the_daemons_that_something_needs_run(home: Path) -> None:
+    with DagsterInstance.from_config(str(home)) as instance:
         daemons = {"SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "BACKFILL", "MONITORING"}
         assert set(instance.get_required_daemon_types()) == daemons
 

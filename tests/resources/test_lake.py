@@ -391,11 +391,14 @@ def test_an_open_lake_sees_what_others_write_at_once(lake: Lake) -> None:
     assert lake.read("windows", ["window"])["window"].to_list() == [FIRST.key]
 
 
-def test_results_carry_page_statistics_and_a_bloom_filter_of_the_record_id(lake: Lake) -> None:
+def test_results_are_in_small_row_groups_and_with_page_statistics_once_they_are_rewritten(lake: Lake) -> None:
     rows = pl.DataFrame(
         [{"date": FIRST.date, "window": FIRST.key, "record_id": f"id-{number}"} for number in range(40_000)],
         schema=dict(TABLES["clustering_results"].schema),
     )
+    lake.replace_window("clustering_results", FIRST, rows)
+    (appended,) = lake.window_files("clustering_results", FIRST).files
+    assert pytest.importorskip("pyarrow.parquet").ParquetFile(appended).num_row_groups == 3
     lake.replace_window("clustering_results", FIRST, rows)
     metadata = pytest.importorskip("pyarrow.parquet").ParquetFile(
         lake.window_files("clustering_results", FIRST).files[0]

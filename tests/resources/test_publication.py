@@ -1,8 +1,10 @@
 """Publication: a window's row, and what a failed run leaves of it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import polars as pl
 import pytest
 
 from resources.batch import Batch
@@ -110,16 +112,22 @@ def test_a_failure_noted_while_another_run_publishes_keeps_the_new_answer(
 ) -> None:
     if answered_before:
         publish(lake, GRID, batch(), "published", (1, 1))
-    read_window = lake.read_window
+    change_window = lake.change_window
     raced: list[float] = []
 
-    def read_and_lose(name: str, window: Window, version: int | None = None) -> Any:
-        rows = read_window(name, window, version).collect().lazy()
-        if not raced:
-            raced.append(publish(Lake(lake.uri), GRID, batch(revision=2, digest="d2"), "published", (2, 2)))
-        return rows
+    def read_and_lose(
+        name: str, window: Window, change: Callable[[list[dict[str, Any]]], pl.DataFrame]
+    ) -> int:
+        def changed(rows: list[dict[str, Any]]) -> pl.DataFrame:
+            if not raced:
+                raced.append(
+                    publish(Lake(lake.uri), GRID, batch(revision=2, digest="d2"), "published", (2, 2))
+                )
+            return change(rows)
 
-    monkeypatch.setattr(lake, "read_window", read_and_lose)
+        return change_window(name, window, changed)
+
+    monkeypatch.setattr(lake, "change_window", read_and_lose)
     record_failure(lake, FIRST, "no Spark")
     monkeypatch.undo()
     assert raced
