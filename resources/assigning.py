@@ -1,6 +1,6 @@
 """Which model assigns a batch's records: the one that is trained on it, or a pinned version."""
 
-import polars as pl
+from operator import itemgetter
 
 from resources.batch import Batch
 from resources.errors import LakeError
@@ -20,12 +20,12 @@ def assigning_model(lake: Lake, grid: Grid, batch: Batch) -> Stored | None:
         return None
     if batch.pinned:
         return read_version(lake, Version.parse(batch.pinned, grid), batch.pinned_digest)
-    rows = lake.read_window("models", batch.window).filter(pl.col("digest") == batch.digest)
-    found = rows.sort("revision").collect().to_dicts()
+    found = [row for row in lake.window_rows("models", batch.window) if row["digest"] == batch.digest]
     if not found:
         raise LakeError(
             f"Window {batch.window.key} has no model of its present batch: "
             f"materialize model_{batch.window.slot} for it first."
         )
-    stored = Stored(Version(batch.window, found[-1]["revision"]), found[-1])
+    row = max(found, key=itemgetter("revision"))
+    stored = Stored(Version(batch.window, row["revision"]), row)
     return stored if stored.model else None

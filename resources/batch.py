@@ -181,7 +181,7 @@ def read_batch(lake: Lake, contract: Contract, window: Window) -> Batch:
     Raises:
         LakeError: there is none, or it was selected under another contract.
     """
-    rows = lake.read_window("kafka_batch", window).collect().to_dicts()
+    rows = lake.window_rows("kafka_batch", window)
     if not rows:
         raise LakeError(f"Window {window.key} has no batch yet: materialize kafka_batch for it first.")
     row = {name: value for name, value in rows[0].items() if name not in ("window", "slot")}
@@ -221,8 +221,8 @@ def _digest(seen: pl.DataFrame, intakes: Intakes, topic_now: str, terms: str) ->
 
 
 def _revision(lake: Lake, window: Window, digest: str) -> int:
-    rows = lake.read_window("windows", window).filter(pl.col("state").is_not_null()).collect().to_dicts()
-    if not rows:
+    rows = lake.window_rows("windows", window)
+    if not rows or rows[0]["state"] is None:
         return 1
     before = rows[0]
     revision: int = before["revision"]

@@ -6,13 +6,13 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import polars as pl
@@ -63,6 +63,7 @@ _COMMIT_TRIES = 20
 _LANDED_ROW_GROUP = 65_536
 """Landed rows are read by the whole window."""
 _LOOKED_SECONDS = 0.002
+T = TypeVar("T")
 _LOG = logging.getLogger("silt.lake")
 
 
@@ -87,6 +88,7 @@ class Lake:
         self._looked: dict[tuple[str, ...], tuple[tuple[int, ...], float]] = {}
         self._settled: dict[str, int] = {}
         self._unsettled: dict[str, tuple[int, Future[None]]] = {}
+        self._made: dict[tuple[str, str], tuple[DeltaTable, int, Any]] = {}
         self._lock = threading.RLock()
 
     def create(self, now: datetime, lateness: timedelta) -> None:
@@ -238,14 +240,58 @@ class Lake:
         """The files that can hold rows of a window, by the tables' own statistics."""
         with self._lock:  # another thread may bring the handle up to date between the two questions
             table = self.table(name, version)
-            return Scan(_files_of(table, window), table.version())
+            return Scan(self._files(name, table, window), table.version())
 
     def read_window(self, name: str, window: Window, version: int | None = None) -> pl.LazyFrame:
         """A window's rows, all columns but ``date``."""
-        if version is not None:
-            return _rows_of(self.table(name, version), window, TABLES[name].schema)
         with self._lock:
-            return _rows_of(self.table(name), window)
+            return self._rows(
+                name, self.table(name, version), window, TABLES[name].schema if version else None
+            )
+
+    def _rows(
+        self, name: str, table: DeltaTable, window: Window, known: Mapping[str, Any] | None = None
+    ) -> pl.LazyFrame:
+        """A window's rows; the columns that are known, or else the table's: ``records`` get more."""
+        schema = {column: kind for column, kind in (known or schema_of(table)).items() if column != "date"}
+        files = self._files(name, table, window)
+        if not files:
+            return pl.LazyFrame(schema=schema)
+        frame = pl.scan_parquet(files, schema=schema, missing_columns="insert", extra_columns="ignore")
+        return frame.filter(pl.col("window") == window.key)
+
+    def window_rows(self, name: str, window: Window) -> Sequence[Mapping[str, Any]]:
+        """A window's rows, all columns but ``date``: for tables with few of them.
+
+        They are not read again while the table stays as it is.
+        """
+        with self._lock:
+            table = self.table(name)
+            known: dict[str, list[dict[str, Any]]] = self._once(name, "rows", table, dict)
+            if window.key not in known:
+                known[window.key] = self._rows(name, table, window).collect().to_dicts()
+            return known[window.key]
+
+    def _files(self, name: str, table: DeltaTable, window: Window) -> list[str]:
+        """The files of a table that can hold rows of a window, by its own statistics."""
+        actions = self._once(name, "files", table, lambda: add_actions(table))
+        if actions.is_empty():
+            return []
+        key = pl.lit(window.key)
+        kept = actions.filter(
+            (pl.col("partition.date") == window.date)
+            & pl.col("min.window").le(key).fill_null(value=True)
+            & pl.col("max.window").ge(key).fill_null(value=True)
+        )
+        return kept["address"].to_list()
+
+    def _once(self, name: str, what: str, table: DeltaTable, make: Callable[[], T]) -> T:
+        """What was made of a handle, made anew once it is at another version."""
+        found = self._made.get((name, what))
+        if not found or found[0] is not table or found[1] != table.version():
+            found = self._made[name, what] = table, table.version(), make()
+        made: T = found[2]
+        return made
 
     def read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         """A whole table: for those that stay small (``windows``, ``models``, ``cluster_stats``)."""
@@ -305,7 +351,7 @@ class Lake:
         self,
         name: str,
         files: list[AddAction],
-        unless: Callable[[DeltaTable], bool],
+        unless: Callable[[DeltaTable], object],
         window: str | None = None,
     ) -> int | None:
         """Commit files, unless the version that the commit follows has something: None then."""
@@ -373,7 +419,7 @@ class Lake:
             files += self._write(name, part) if part.height else []
         if not files:
             return self.table(name).version()
-        return self._enter(name, files, lambda table: bool(_files_of(table, window)), window.key)
+        return self._enter(name, files, partial(self._files, name, window=window), window.key)
 
     def _overwrite(
         self,
@@ -434,9 +480,14 @@ class Lake:
         Returns:
             The table's version that holds the new rows.
         """
+        if not self.window_files(name, window).files:
+            version = self._first_rows(name, window, lambda: [change([])])
+            if version is not None:
+                self._settle(name, version)
+                return version
 
         def write(table: DeltaTable) -> None:
-            rows = _rows_of(table, window).collect().to_dicts()
+            rows = self._rows(name, table, window).collect().to_dicts()
             write_deltalake(
                 table, change(rows), mode="overwrite", predicate=_of(window), writer_properties=WRITER
             )
@@ -504,30 +555,6 @@ class Lake:
 def _wait_after(attempt: int) -> None:
     """Let others go first for a moment, a longer one each time."""
     time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
-
-
-def _files_of(table: DeltaTable, window: Window) -> list[str]:
-    """The files that can hold rows of a window, by the table's own statistics."""
-    actions = add_actions(table)
-    if actions.is_empty():
-        return []
-    key = pl.lit(window.key)
-    kept = actions.filter(
-        (pl.col("partition.date") == window.date)
-        & pl.col("min.window").le(key).fill_null(value=True)
-        & pl.col("max.window").ge(key).fill_null(value=True)
-    )
-    return kept["address"].to_list()
-
-
-def _rows_of(table: DeltaTable, window: Window, known: Mapping[str, Any] | None = None) -> pl.LazyFrame:
-    """A window's rows, of the columns that are known, by default the table's, but ``date``."""
-    schema = {name: kind for name, kind in (known or schema_of(table)).items() if name != "date"}
-    files = _files_of(table, window)
-    if not files:
-        return pl.LazyFrame(schema=schema)
-    frame = pl.scan_parquet(files, schema=schema, missing_columns="insert", extra_columns="ignore")
-    return frame.filter(pl.col("window") == window.key)
 
 
 def _of(window: Window) -> str:

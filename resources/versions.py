@@ -1,6 +1,7 @@
 """Versions of models: every model ever trained, by name, until retention; and which are pinned."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -56,7 +57,7 @@ class Stored:
     """A row of the table ``models``."""
 
     version: Version
-    row: dict[str, Any]
+    row: Mapping[str, Any]
 
     @property
     def digest(self) -> str:

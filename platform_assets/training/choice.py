@@ -17,8 +17,8 @@ from sklearn.metrics import (
     pairwise_distances,
     silhouette_score,
 )
-from threadpoolctl import threadpool_limits
 
+from platform_assets.training.one_thread import one_thread
 from platform_assets.training.sampling import even_sample
 from resources.cluster_model import Floats
 
@@ -105,7 +105,7 @@ def choose(points: Floats, weights: Floats, smallest: int, largest: int, seed: i
     starts = min(_STARTS, each - 1 - len(resamples))
     distances = pairwise_distances(sample, metric="sqeuclidean")
     window = _Window(points, weights, sample, distances, resamples)
-    with threadpool_limits(1), warnings.catch_warnings():  # several threads add up in any order
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # resamples may have fewer distinct points than k
         started: list[KMeans] = []
         for k in ks:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 
+from platform_assets.training.one_thread import one_thread
 from resources.cluster_model import Floats
 
 LEAST_STARTS, MOST_STARTS = 30, 50
@@ -50,7 +50,7 @@ def best_fit(points: Floats, weights: Floats, k: int, seed: int) -> Fit:
     k = min(k, len(np.unique(points, axis=0)))
     fits: list[KMeans] = []
     found = 0
-    with threadpool_limits(1):
+    with one_thread():
         for start in np.random.SeedSequence(seed).generate_state(MOST_STARTS).tolist():
             kmeans = KMeans(k, n_init=1, tol=0, random_state=start)
             fits.append(kmeans.fit(points, sample_weight=weights))

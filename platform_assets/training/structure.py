@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from diptest import diptest
 from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 
 from platform_assets.training.holm import holm
+from platform_assets.training.one_thread import one_thread
 from platform_assets.training.sampling import even_sample
 from resources.cluster_model import Floats
 
@@ -69,7 +69,7 @@ def structure(
         return Structure("unknown", None, None, {})
     sample = points[even_sample(weights, POINTS, rng)][:, kept]
     dips = holm([_dip_p(values, rng) for values in sample.T])
-    with threadpool_limits(1):  # several threads add up in any order
+    with one_thread():
         box_p, gaussian_p = _reference_ps(sample, k, rng)
     return Structure(
         verdict=_verdict(box_p, gaussian_p, min(dips)),
