@@ -1,14 +1,12 @@
 """Kafka: the broker that Silt starts itself, and the topic on it."""
 
 import base64
-import logging
 import uuid
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from local_stack.java import LIGHT
@@ -16,10 +14,9 @@ from local_stack.parts import Part
 from local_stack.ports import LOOPBACK, answers
 from resources.contract import Contract
 from resources.errors import SiltError
-from resources.kafka import Topic, client_properties
+from resources.kafka import Topic, admin_client
 from resources.settings import Settings
 
-_LOG = logging.getLogger("silt.kafka")
 _DAY_MS = 24 * 60 * 60 * 1000
 _FOREVER = 2**63 - 1
 _LOGGING = {  # without a provider and its configuration Kafka says nothing, not even why it ends
@@ -117,11 +114,8 @@ def create_topic(settings: Settings, contract: Contract) -> None:
         KafkaException: the broker did not do it.
     """
     topic = NewTopic(contract.topic, settings.topic_partitions, replication_factor=1)
-    admin = AdminClient(
-        client_properties(settings), logger=_LOG
-    )  # the future is void once its client is gone
     try:
-        admin.create_topics([topic])[contract.topic].result(timeout=10)
+        admin_client(settings).create_topics([topic])[contract.topic].result(timeout=10)
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise

@@ -9,14 +9,13 @@ from typing import Any
 
 import polars as pl
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from deltalake import DeltaTable
 
 from resources.delta import scan
 from resources.errors import SiltError, TransientError
 from resources.intakes import Intakes
-from resources.kafka import client_properties, producer
+from resources.kafka import admin_client, producer
 from resources.lake import STORE_ERRORS, Lake
 from resources.settings import Settings
 
@@ -149,7 +148,7 @@ class DeadLetterTopic:
         Raises:
             KafkaException: it is not there and cannot be created, or the broker is away.
         """
-        admin = AdminClient(client_properties(self._settings), logger=_LOG)
+        admin = admin_client(self._settings)
         if self.name not in admin.list_topics(timeout=_SECONDS).topics:
             new = NewTopic(self.name, config=_CREATED_WITH)  # partitions and replicas: the broker's defaults
             try:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, cast
 
 from confluent_kafka import (
@@ -74,7 +74,7 @@ class Topic:
 
     @cached_property
     def _admin(self) -> AdminClient:
-        return AdminClient(client_properties(self._settings), logger=_LOG)
+        return admin_client(self._settings)
 
     def id(self) -> str:
         """Ask the broker for the topic's id.
@@ -245,6 +245,21 @@ def producer(settings: Settings, **properties: Any) -> Producer:
         )
     except KafkaException as error:
         raise translated(error, settings, "") from None
+
+
+def admin_client(settings: Settings) -> AdminClient:
+    """The client that asks the brokers. It is kept: librdkafka ends the process if one goes while its own
+    thread has just handed over an answer.
+
+    Raises:
+        SettingError: as :func:`client_properties`.
+    """
+    return _admin_client(tuple(sorted(client_properties(settings).items())))
+
+
+@lru_cache(4)
+def _admin_client(properties: tuple[tuple[str, Any], ...]) -> AdminClient:
+    return AdminClient(dict(properties), logger=_LOG)
 
 
 def client_properties(settings: Settings) -> dict[str, Any]:
