@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pyspark.sql import functions as sf
 
+from platform_assets.features_json import as_json
 from platform_assets.models import on_spark
 from platform_assets.partitions import MAPPING, Partitions
 from platform_assets.run import RETRIES, Platform, window_of
@@ -26,7 +27,6 @@ from resources.tables import TABLES
 from resources.windows import SLOTS
 
 _BLOCK = 131_072
-_KINDS = {"number": pl.Float64, "string": pl.String}
 
 
 def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
@@ -87,10 +87,7 @@ def _in_process(platform: Platform, batch: Batch, model: ClusterModel) -> Cluste
     contract, records = platform.contract, platform.records(batch)
     clusters, distances = assigned(Points(records, contract, model.features), model.centres)
     platform.rows.hold(batch.digest, records.with_columns(_cut_alike(clusters, records)))
-    features = pl.struct(
-        pl.col(contract.columns[name]).cast(kind).alias(name)
-        for name, kind in ((name, _KINDS[contract.fields[name]]) for name in contract.features)
-    )
+    features = as_json(records, contract)
 
     def blocks() -> Iterator[pl.DataFrame]:
         for start in range(0, len(clusters), _BLOCK):
@@ -100,7 +97,7 @@ def _in_process(platform: Platform, batch: Batch, model: ClusterModel) -> Cluste
                 "event_time",
                 pl.Series("cluster", clusters[place]),
                 pl.Series("distance", distances[place]),
-                features.struct.json_encode().alias("features"),
+                features.alias("features"),
             )
 
     sizes = np.bincount(clusters, minlength=len(model.centres))

@@ -7,29 +7,34 @@ the disk after each event: two thirds of what a step costs.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event
 
-_OPEN_LOGS = 4
-"""Event logs that are kept open: the index of all, and those of the runs that were last asked for."""
+_OPEN = 8
+"""Files that are kept open: runs, schedules, the index of all events, and some runs' events."""
+_LOOKED_AT: set[str] = set()
+"""Files whose tables were found, or made, as they should be: Dagster looks each time that it opens one."""
+
+
+@lru_cache(_OPEN)
+def _engine(url: str, synchronous: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+    pragma = f"PRAGMA synchronous = {synchronous}"
+    event.listen(engine, "connect", lambda opened, _: opened.execute(pragma))
+    _ENGINES.add(engine)
+    return engine
 
 
 _ENGINES: WeakSet[Engine] = WeakSet()
-
-
-def _engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
-    _ENGINES.add(engine)
-    return engine
 
 
 def _close() -> None:
@@ -44,38 +49,24 @@ os.register_at_fork(before=_close)
 class _EventLog(SqliteEventLogStorage):
     """A power cut may take the last events, and leaves the files whole: answers are in the lake, not here."""
 
-    def __init__(self, base_dir: str) -> None:
-        self._kept = lru_cache(_OPEN_LOGS)(self._opened)
-        super().__init__(base_dir)
-
-    def _opened(self, shard: str) -> Engine:
-        engine = _engine(self.conn_string_for_shard(shard))
-        event.listen(engine, "connect", lambda opened, _: opened.execute("PRAGMA synchronous = NORMAL"))
-        return engine
-
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
-            engine = self._kept(shard)
-            if shard not in self._initialized_dbs:
+            url = self.conn_string_for_shard(shard)
+            engine = _engine(url, "NORMAL")
+            if url not in _LOOKED_AT:
                 self._initdb(engine)
-                self._initialized_dbs.add(shard)
+                _LOOKED_AT.add(url)
             with engine.begin() as connection:
                 yield connection
 
 
 class _Kept:
-    """One engine for the file of a storage, where Dagster makes one for each connection."""
-
     _conn_string: str
-
-    @cached_property
-    def _engine(self) -> Engine:
-        return _engine(self._conn_string)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
+        with _engine(self._conn_string, "FULL").begin() as connection:
             yield connection
 
 
@@ -87,14 +78,26 @@ class _Schedules(_Kept, SqliteScheduleStorage):
     pass
 
 
+S = TypeVar("S", _Runs, _Schedules)
+
+
+def _opened(storage: type[S], folder: str, name: str) -> S:
+    url = create_db_conn_string(folder, name)
+    if url in _LOOKED_AT:
+        return storage(url)
+    opened = cast(S, storage.from_local(folder))
+    _LOOKED_AT.add(url)
+    return opened
+
+
 class SqliteStorage(DagsterSqliteStorage):
     """Dagster's, of these classes: the same files, so that either opens what the other wrote."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self.base_dir, self._inst_data = base_dir, inst_data
-        self._run_storage = _Runs.from_local(f"{base_dir}/history/")
+        self._run_storage = _opened(_Runs, f"{base_dir}/history/", "runs")
         self._event_log_storage = _EventLog(f"{base_dir}/history/runs/")
-        self._schedule_storage = _Schedules.from_local(f"{base_dir}/schedules")
+        self._schedule_storage = _opened(_Schedules, f"{base_dir}/schedules", "schedules")
         super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
 
     @classmethod

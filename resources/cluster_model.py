@@ -92,13 +92,21 @@ class ClusterModel:
         return {"features": features, "centres": self.centres.tolist()}
 
 
+_AT_ONCE = 8_192
+"""Points whose distances, coordinate by coordinate, stay in a processor's nearest cache."""
+
+
 def squared_distances(points: Floats, centres: Floats) -> Floats:
     """Squared Euclidean distances, shape (n, k), of points (n, d) to centres (k, d).
 
     The columns are added one after the other, as Spark adds them: so both round alike, and equally near
     centres are so for both.
     """
-    squares = np.zeros((len(points), len(centres)))
-    for column, places in zip(points.T, centres.T, strict=True):
-        squares += (column[:, None] - places) ** 2
-    return squares
+    squares = np.zeros((len(centres), len(points)))
+    for start in range(0, len(points), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        for column, places in zip(points[part].T, centres.T, strict=True):
+            for number, place in enumerate(places):
+                differences = column - place
+                squares[number, part] += np.multiply(differences, differences, out=differences)
+    return squares.T

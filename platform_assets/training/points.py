@@ -48,11 +48,12 @@ class Points:
 
     def all(self) -> Floats:
         """All points at once, shape (n, d): of few records."""
-        return self._encoded(slice(0, len(self)))
+        return np.ascontiguousarray(self._encoded(slice(0, len(self))))
 
     def _encoded(self, place: slice) -> Floats:
+        """Each coordinate of a block lies in one piece."""
         block = self.records[place]
-        return np.hstack([encode(block) for encode in self._encoders])
+        return np.vstack([encode(block).T for encode in self._encoders]).T
 
     @cached_property
     def _encoders(self) -> list[Callable[[pl.DataFrame], Floats]]:
