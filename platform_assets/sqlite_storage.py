@@ -85,9 +85,9 @@ def _opened(storage: type[S], folder: str, name: str) -> S:
     url = create_db_conn_string(folder, name)
     if url in _LOOKED_AT:
         return storage(url)
-    opened = cast(S, storage.from_local(folder))
+    opened: Any = storage.from_local(folder)
     _LOOKED_AT.add(url)
-    return opened
+    return cast(S, opened)
 
 
 class SqliteStorage(DagsterSqliteStorage):
