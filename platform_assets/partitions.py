@@ -8,6 +8,7 @@ import dagster as dg
 from dagster._core.definitions.partitions.mapping import UpstreamPartitionsResult
 from dagster._core.definitions.partitions.subset import PartitionsSubset
 
+from platform_assets.grid_times import count_times
 from resources.scheme import Scheme
 from resources.windows import KEY_FORMAT, SLOTS, Grid, Window
 
@@ -29,6 +30,7 @@ class Partitions:
 
 def make_partitions(floor: datetime, minutes: int) -> Partitions:
     """The partitions for windows of ``minutes``, from ``floor`` (a UTC midnight) on."""
+    count_times()
     return Partitions(
         windows=Grid(minutes),
         grid=_definition(floor, minutes, []),
