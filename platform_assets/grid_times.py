@@ -1,8 +1,8 @@
 """The times of partitions, counted instead of searched for.
 
-Dagster finds a partition's neighbours by a general cron search, through time zones and daylight saving, several
-times a step: a third of the time between a small window's close and its answer. In UTC the times of minutes past
-each hour are sums.
+Dagster finds a partition's neighbours by a general cron search, through time zones and daylight saving,
+several times a step: a third of the time between a small window's close and its answer. In UTC the times of
+minutes past each hour are sums.
 """
 
 import re
