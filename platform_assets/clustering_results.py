@@ -1,7 +1,6 @@
 """``clustering_results``: every record's cluster, assigned from the stored model."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +77,7 @@ class Clustered:
         sizes: records per cluster.
     """
 
-    blocks: Callable[[], Iterable[pl.DataFrame]] = tuple
+    blocks: Callable[[], Iterable[pl.LazyFrame]] = tuple
     sizes: Sequence[int] = ()
     mean_distance: float | None = None
 
@@ -89,15 +88,19 @@ def _in_process(platform: Platform, batch: Batch, model: ClusterModel) -> Cluste
     platform.rows.hold(batch.digest, records.with_columns(_cut_alike(clusters, records)))
     features = as_json(records, contract)
 
-    def blocks() -> Iterator[pl.DataFrame]:
+    def blocks() -> Iterator[pl.LazyFrame]:
         for start in range(0, len(clusters), _BLOCK):
             place = slice(start, start + _BLOCK)
-            yield records[place].select(
-                "record_id",
-                "event_time",
-                pl.Series("cluster", clusters[place]),
-                pl.Series("distance", distances[place]),
-                features.alias("features"),
+            yield (
+                records[place]
+                .lazy()
+                .select(
+                    "record_id",
+                    "event_time",
+                    pl.Series("cluster", clusters[place]),
+                    pl.Series("distance", distances[place]),
+                    features.alias("features"),
+                )
             )
 
     sizes = np.bincount(clusters, minlength=len(model.centres))
@@ -135,32 +138,21 @@ def _on_spark(
     return Clustered(lambda: _in_blocks(arrow_tables(rows)), sizes, sum(row[2] for row in sums) / sum(sizes))
 
 
-def _in_blocks(tables: Iterable[Any]) -> Iterator[pl.DataFrame]:
+def _in_blocks(tables: Iterable[Any]) -> Iterator[pl.LazyFrame]:
     """Arrow tables, as many at once as make a block."""
     block: list[pl.DataFrame] = []
     for table in map(pl.DataFrame, tables):
         block.append(table)
         if sum(part.height for part in block) >= _BLOCK:
-            yield pl.concat(block)
+            yield pl.concat(block).lazy()
             block = []
     if block:
-        yield pl.concat(block)
+        yield pl.concat(block).lazy()
 
 
-def _rows(found: Clustered, batch: Batch, model_version: str | None) -> Iterator[pl.DataFrame]:
-    """The rows of ``clustering_results``, made while they are written."""
+def _rows(found: Clustered, batch: Batch, model_version: str | None) -> Iterator[pl.LazyFrame]:
+    """The rows of ``clustering_results``, made when they are written."""
     values = batch.answer() | {"model_version": model_version}
     constant = [pl.lit(value).alias(name) for name, value in values.items()]
     typed = [pl.col(name).cast(kind) for name, kind in TABLES["clustering_results"].schema.items()]
-    for block in _one_ahead(found.blocks()):
-        yield block.with_columns(constant).select(typed)
-
-
-def _one_ahead(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The blocks; while one is written, the next is made."""
-    rest = iter(blocks)
-    with ThreadPoolExecutor(1) as maker:
-        making = maker.submit(next, rest, None)
-        while (block := making.result()) is not None:
-            making = maker.submit(next, rest, None)
-            yield block
+    return (block.with_columns(constant).select(typed) for block in found.blocks())

@@ -6,7 +6,8 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -64,6 +65,7 @@ _LANDED_ROW_GROUP = 65_536
 """Landed rows are read by the whole window."""
 _LOOKED_SECONDS = 0.002
 T = TypeVar("T")
+M = TypeVar("M")
 _LOG = logging.getLogger("silt.lake")
 
 
@@ -388,7 +390,7 @@ class Lake:
         self,
         name: str,
         window: Window,
-        rows: pl.DataFrame | Callable[[], Iterable[pl.DataFrame]],
+        rows: pl.DataFrame | Callable[[], Iterable[pl.LazyFrame]],
         digest: str | None = None,
         revision: int | None = None,
     ) -> int:
@@ -401,7 +403,7 @@ class Lake:
         Returns:
             The table's version that holds the new rows.
         """
-        parts = rows if callable(rows) else lambda: [rows]
+        parts = rows if callable(rows) else lambda: [rows.lazy()]
         version = None if self.window_files(name, window).files else self._first_rows(name, window, parts)
         if version is None:
             version = self._overwrite(name, window, parts, digest, revision)
@@ -409,23 +411,27 @@ class Lake:
         return version
 
     def _first_rows(
-        self, name: str, window: Window, parts: Callable[[], Iterable[pl.DataFrame]]
+        self, name: str, window: Window, parts: Callable[[], Iterable[pl.LazyFrame]]
     ) -> int | None:
         """Append a window's first rows, in half the time of an overwrite; None if it has some meanwhile."""
-        files: list[AddAction] = []
-        for part in parts():
-            if not part["window"].eq(window.key).all():
-                raise ValueError(f"Rows of {name} break the predicate window = {window.key!r}.")
-            files += self._write(name, part) if part.height else []
+        write = partial(self._first_part, name, window)
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            files = [file for part in _some_ahead(threads, write, parts()) for file in part]
         if not files:
             return self.table(name).version()
         return self._enter(name, files, partial(self._files, name, window=window), window.key)
+
+    def _first_part(self, name: str, window: Window, part: pl.LazyFrame) -> list[AddAction]:
+        rows = part.collect()
+        if not rows["window"].eq(window.key).all():
+            raise ValueError(f"Rows of {name} break the predicate window = {window.key!r}.")
+        return self._write(name, rows) if rows.height else []
 
     def _overwrite(
         self,
         name: str,
         window: Window,
-        parts: Callable[[], Iterable[pl.DataFrame]],
+        parts: Callable[[], Iterable[pl.LazyFrame]],
         digest: str | None,
         revision: int | None,
     ) -> int:
@@ -436,7 +442,7 @@ class Lake:
             predicate += f" AND revision = {revision}"
 
         def write(table: DeltaTable) -> None:
-            data = arrow_stream(TABLES[name].schema, parts())
+            data = arrow_stream(TABLES[name].schema, (part.collect() for part in parts()))
             write_deltalake(table, data, mode="overwrite", predicate=predicate, writer_properties=WRITER)
 
         return self.commit(name, write, settle=False)
@@ -481,7 +487,7 @@ class Lake:
             The table's version that holds the new rows.
         """
         if not self.window_files(name, window).files:
-            version = self._first_rows(name, window, lambda: [change([])])
+            version = self._first_rows(name, window, lambda: [change([]).lazy()])
             if version is not None:
                 self._settle(name, version)
                 return version
@@ -550,6 +556,16 @@ class Lake:
 
     def _uri(self, name: str) -> str:
         return f"{self.uri}/{name}"
+
+
+def _some_ahead(threads: ThreadPoolExecutor, make: Callable[[T], M], items: Iterable[T]) -> Iterator[M]:
+    """What is made of items, in their order; not more of them are taken than threads work on, and one."""
+    making = deque[Future[M]]()
+    for item in items:
+        making.append(threads.submit(make, item))
+        if len(making) > (os.cpu_count() or 1):
+            yield making.popleft().result()
+    yield from (future.result() for future in making)
 
 
 def _wait_after(attempt: int) -> None:
