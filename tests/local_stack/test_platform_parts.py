@@ -27,7 +27,10 @@ def test_a_new_home_gets_its_lake_at_once_and_has_no_orphans(tmp_path: Path) -> 
     assert once(settings) == []
 
 
-def test_a_home_that_was_in_use_is_searched_for_orphans(tmp_path: Path) -> None:
+def test_a_home_that_was_in_use_is_searched_for_orphans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     settings = Settings(home=tmp_path, lake_uri="s3://bucket/lake", _env_file=None)
     write_dagster_home(tmp_path / "dagster", settings)
     with DagsterInstance.from_config(str(tmp_path / "dagster")):

@@ -22,7 +22,9 @@ GRIDS = [
     "50,5,20,35 * * * *",
     "0 * * * *",
 ]
-MOMENTS = st.floats(1_500_000_000, 2_500_000_000) | st.integers(5_000_000, 8_000_000).map(lambda n: n * 300.0)
+MOMENTS = st.integers(1_500_000_000_000, 2_400_000_000_000).map(lambda n: n / 1000) | st.integers(
+    5_000_000, 8_000_000
+).map(lambda n: n * 300.0)
 
 
 @pytest.mark.parametrize("search", [cron_string_iterator, reverse_cron_string_iterator])
