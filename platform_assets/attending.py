@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from platform_assets.ahead import ARRIVED, work_ahead
 from platform_assets.models import in_process, rehearse
 from platform_assets.run import Platform
 from platform_assets.spark_session import SparkConnectResource
-from resources.errors import TransientError
+from resources.errors import SiltError, TransientError
 from resources.intake_rows import Intake
+from resources.lake import STORE_ERRORS
 from resources.spark import SERVER_ERRORS, stopped_answering
 from resources.windows import Window
 
@@ -36,16 +38,18 @@ def attend(
     every = timedelta(seconds=platform.settings.intake_seconds)
     if _until(close) > 0:
         context.log.info(f"The window closes in {_until(close):.0f} s: attending it.")
-    ready = False
+    ready = worked = False
     while (now := datetime.now(UTC)) < close:
         _take_in(context, platform, window)
+        if not worked and now >= window.end + ARRIVED:
+            worked = _work_ahead(context, platform, spark, window)
         if not ready and now >= close - PREPARE:
             ready = _prepare(context, platform, spark, window)
-        _sleep(next_moment(now, close, every))
+        _sleep(next_moment(now, window.end, close, every))
 
 
-def next_moment(now: datetime, close: datetime, every: timedelta) -> datetime:
-    """When an attending run next takes in, prepares, or is at the close.
+def next_moment(now: datetime, end: datetime, close: datetime, every: timedelta) -> datetime:
+    """When an attending run next takes in, prepares, works ahead, or is at the close.
 
     Towards the close intakes come nearer together: each has little more to take in than it has time for, and
     little is left for the one after the close.
@@ -56,7 +60,7 @@ def next_moment(now: datetime, close: datetime, every: timedelta) -> datetime:
     regular = close - tails[0]
     intakes_left = max(0, (regular - every / 2 - now) // every)
     last = [close - tail for tail in tails[1:]]
-    planned = [regular - intakes_left * every, *last, close - PREPARE, close]
+    planned = [regular - intakes_left * every, *last, close - PREPARE, end + ARRIVED, close]
     return min(moment for moment in planned if moment > now)
 
 
@@ -99,6 +103,18 @@ def _prepare(
     gc.collect()  # a collection takes a quarter of a second: not after the close
     gc.freeze()
     context.log.info(f"Ready {_until(close):.1f} s before the close: the topic is read, Spark connected.")
+    return True
+
+
+def _work_ahead(
+    context: dg.AssetExecutionContext, platform: Platform, spark: SparkConnectResource, window: Window
+) -> bool:
+    """Whatever goes wrong here goes wrong, or does not, after the close, where it is said and tried again."""
+    try:
+        if work_ahead(platform, spark, window, _until(platform.grid.close(window))):
+            context.log.info(f"Ahead of the close by {_until(platform.grid.close(window)):.1f} s.")
+    except (SiltError, *STORE_ERRORS) as error:
+        context.log.warning(f"Not ahead of the close: {error}")
     return True
 
 

@@ -41,8 +41,7 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
             stored = assigning_model(platform.lake, platform.grid, batch)
             statistics, rows = [], []
             if stored:
-                assigned = _assigned(spark, platform, batch, stored)
-                statistics = cluster_statistics(assigned, platform.contract)
+                statistics = statistics_of(spark, platform, batch, stored)
                 rows = [_row(cluster, batch, str(stored.version)) for cluster in statistics]
             platform.check_current(batch)
             frame = pl.DataFrame(rows, schema=dict(TABLES["cluster_stats"].schema))
@@ -54,6 +53,21 @@ def make_cluster_stats(partitions: Partitions) -> dg.AssetsDefinition:
             return dg.MaterializeResult(metadata=_metadata(statistics, batch, state, seconds))
 
     return cluster_stats
+
+
+def statistics_of(
+    spark: SparkConnectResource, platform: Platform, batch: Batch, stored: Stored
+) -> list[ClusterStatistics]:
+    """The statistics of each cluster of a batch.
+
+    Raises:
+        LakeError: the window's results are not its present batch's.
+    """
+    return platform.made.once(
+        "statistics",
+        batch.digest,
+        lambda: cluster_statistics(_assigned(spark, platform, batch, stored), platform.contract),
+    )
 
 
 def _assigned(spark: SparkConnectResource, platform: Platform, batch: Batch, stored: Stored) -> Assigned:

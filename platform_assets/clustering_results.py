@@ -49,11 +49,14 @@ def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:
             found, version = Clustered(), str(stored.version) if stored else None
             if stored and stored.model:
                 if platform.rows.fit(batch.records):
-                    found = _in_process(platform, batch, stored.model)
+                    found = clustered(platform, batch, stored.model)
                 else:
                     found = _on_spark(spark, platform, batch, stored.model)
             platform.check_current(batch)
-            platform.lake.replace_window("clustering_results", window, lambda: _rows(found, batch, version))
+            written = platform.made.found(_files(batch, version), batch.digest)
+            platform.lake.replace_window(
+                "clustering_results", window, lambda: _rows(found, batch, version), written=written
+            )
             return dg.MaterializeResult(
                 metadata={
                     "dagster/row_count": sum(found.sizes),
@@ -80,6 +83,27 @@ class Clustered:
     blocks: Callable[[], Iterable[pl.LazyFrame]] = tuple
     sizes: Sequence[int] = ()
     mean_distance: float | None = None
+
+
+def clustered(platform: Platform, batch: Batch, model: ClusterModel) -> Clustered:
+    """A batch's records with their clusters, in the run's memory."""
+    return platform.made.once("clusters", batch.digest, lambda: _in_process(platform, batch, model))
+
+
+def write_ahead(platform: Platform, batch: Batch, found: Clustered, model_version: str) -> None:
+    """Write the files of a window's first results; to commit them is left."""
+    if platform.lake.window_files("clustering_results", batch.window).files:
+        return
+    rows = _rows(found, batch, model_version)
+    platform.made.once(
+        _files(batch, model_version),
+        batch.digest,
+        lambda: platform.lake.write_rows("clustering_results", batch.window, rows),
+    )
+
+
+def _files(batch: Batch, model_version: str | None) -> str:
+    return f"files of revision {batch.revision} by {model_version}"
 
 
 def _in_process(platform: Platform, batch: Batch, model: ClusterModel) -> Clustered:

@@ -49,13 +49,20 @@ def make_model(slot: int, partitions: Partitions, scheme: Scheme = DISJOINT) -> 
             batch = platform.batch(window)
             row = _empty(platform, batch)
             if batch.seen:
-                row |= _trained(seen_records(spark, platform, batch), platform.contract)
+                row |= trained(spark, platform, batch)
             platform.check_current(batch)
             frame = pl.DataFrame([row], schema=dict(TABLES["models"].schema))
             platform.lake.replace_window("models", window, frame, batch.digest, batch.revision)
             return dg.MaterializeResult(metadata=_metadata(row))
 
     return model
+
+
+def trained(spark: SparkConnectResource, platform: Platform, batch: Batch) -> dict[str, Any]:
+    """What training on a batch gives of the columns of ``models``; there is at least one record."""
+    return platform.made.once(
+        "model", batch.digest, lambda: _trained(seen_records(spark, platform, batch), platform.contract)
+    )
 
 
 def seen_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> Records:

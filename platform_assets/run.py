@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 
 from platform_assets.liveness import claim
+from platform_assets.made import Made
 from platform_assets.spark_session import SparkConnectResource
 from resources.accounting import Account, account
 from resources.batch import Batch, check_current, read_batch
@@ -59,6 +60,11 @@ class Platform:
     def samples(self) -> Samples:
         """The samples of published windows; a batch's that the run has in memory is not read."""
         return Samples(self.lake, self.taker.ledger.intakes, self.grid, self.contract.features, self.rows)
+
+    @cached_property
+    def made(self) -> Made:
+        """What the run has made of its batch."""
+        return Made()
 
     def account(self, window: Window, intakes: Intakes) -> Account:
         """Of the intakes that touch a window; those that were in order before are not looked at again."""

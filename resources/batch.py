@@ -1,6 +1,7 @@
 """A window's batch: the selection of landed records, its digest and its revision."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -108,9 +109,53 @@ def select(
         rows: what the run has of the window already; it holds the batch's records afterwards.
     """
     rows = rows or WindowRows(lake, contract)
+    parts = rows.selections(window, intakes, intakes.last)
+    batch, kept = _batch(lake, contract, grid, window, intakes, scheme, pin, rows, parts)
+    values = batch.answer() | batch.counts() | batch.pin()
+    row = pl.DataFrame([values], schema=dict(TABLES["kafka_batch"].schema))
+    lake.replace_window("kafka_batch", window, row)
+    if rows.fit(intakes.records(window)):
+        rows.hold(batch.digest, kept)
+    return batch
+
+
+def preview(
+    lake: Lake,
+    contract: Contract,
+    grid: Grid,
+    window: Window,
+    intakes: Intakes,
+    scheme: Scheme,
+    pin: Pin | None,
+    rows: WindowRows,
+) -> Batch | None:
+    """What :func:`select` gives if nothing more comes, unwritten; None if the run has landed but a part.
+
+    ``rows`` holds the batch's records afterwards.
+    """
+    so_far = rows.so_far(window, intakes)
+    if so_far is None:
+        return None
+    batch, kept = _batch(lake, contract, grid, window, intakes, scheme, pin, rows, [so_far])
+    rows.hold(batch.digest, kept)
+    return batch
+
+
+def _batch(
+    lake: Lake,
+    contract: Contract,
+    grid: Grid,
+    window: Window,
+    intakes: Intakes,
+    scheme: Scheme,
+    pin: Pin | None,
+    rows: WindowRows,
+    parts: Iterable[tuple[pl.DataFrame, pl.Series]],
+) -> tuple[Batch, pl.DataFrame]:
+    """The batch of a window's selection, which comes in parts, and the last of these."""
     reached = intakes.first_to_reach(grid.close(window), datetime.now(UTC)) or intakes.last
     places, came, late = list[pl.DataFrame](), 0, 0
-    for kept, landed_by in rows.selections(window, intakes, intakes.last):
+    for kept, landed_by in parts:
         places.append(kept.select(_PLACE))
         came += landed_by.len()
         late += int((landed_by > reached).sum())
@@ -144,12 +189,7 @@ def select(
         pinned=str(pin.version) if pin else None,
         pinned_digest=pin.digest if pin else None,
     )
-    values = batch.answer() | batch.counts() | batch.pin()
-    row = pl.DataFrame([values], schema=dict(TABLES["kafka_batch"].schema))
-    lake.replace_window("kafka_batch", window, row)
-    if rows.fit(intakes.records(window)):
-        rows.hold(batch.digest, kept)
-    return batch
+    return batch, kept
 
 
 def landed(lake: Lake, window: Window, intakes: Intakes, covered: int) -> pl.LazyFrame:

@@ -393,35 +393,41 @@ class Lake:
         rows: pl.DataFrame | Callable[[], Iterable[pl.LazyFrame]],
         digest: str | None = None,
         revision: int | None = None,
+        written: list[AddAction] | None = None,
     ) -> int:
         """Replace a window's rows (only those of a digest and a revision, if given) in one commit; no rows
         delete it. They are on disk after :meth:`settled`: nothing that names them is written before.
 
         Args:
             rows: or what makes them, part by part, once for each try.
+            written: what :meth:`write_rows` made of the same rows before.
 
         Returns:
             The table's version that holds the new rows.
         """
         parts = rows if callable(rows) else lambda: [rows.lazy()]
-        version = None if self.window_files(name, window).files else self._first_rows(name, window, parts)
+        version = None
+        if not self.window_files(name, window).files:
+            files = self.write_rows(name, window, parts()) if written is None else written
+            version = self._first_rows(name, window, files)
         if version is None:
             version = self._overwrite(name, window, parts, digest, revision)
         self._unsettled[name] = (version, self._settler.submit(self._settle, name, version))
         return version
 
-    def _first_rows(
-        self, name: str, window: Window, parts: Callable[[], Iterable[pl.LazyFrame]]
-    ) -> int | None:
-        """Append a window's first rows, in half the time of an overwrite; None if it has some meanwhile."""
-        write = partial(self._first_part, name, window)
+    def write_rows(self, name: str, window: Window, parts: Iterable[pl.LazyFrame]) -> list[AddAction]:
+        """Write a window's rows, part by part, into files that no version names yet."""
+        write = partial(self._write_part, name, window)
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            files = [file for part in _some_ahead(threads, write, parts()) for file in part]
+            return [file for files in _some_ahead(threads, write, parts) for file in files]
+
+    def _first_rows(self, name: str, window: Window, files: list[AddAction]) -> int | None:
+        """Append a window's first rows, in half the time of an overwrite; None if it has some meanwhile."""
         if not files:
             return self.table(name).version()
         return self._enter(name, files, partial(self._files, name, window=window), window.key)
 
-    def _first_part(self, name: str, window: Window, part: pl.LazyFrame) -> list[AddAction]:
+    def _write_part(self, name: str, window: Window, part: pl.LazyFrame) -> list[AddAction]:
         rows = part.collect()
         if not rows["window"].eq(window.key).all():
             raise ValueError(f"Rows of {name} break the predicate window = {window.key!r}.")
@@ -487,7 +493,7 @@ class Lake:
             The table's version that holds the new rows.
         """
         if not self.window_files(name, window).files:
-            version = self._first_rows(name, window, lambda: [change([]).lazy()])
+            version = self._first_rows(name, window, self._write(name, change([])))
             if version is not None:
                 self._settle(name, version)
                 return version

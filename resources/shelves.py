@@ -47,6 +47,12 @@ class Shelves:
         """So many of the rows at most; None where there is none."""
         return next((shelf[0].head(most) for shelf in self._shelves if shelf), None)
 
+    def frames(self) -> list[pl.DataFrame]:
+        """All rows by rising id, in frames of which no two have the same id; they stay here too."""
+        for shelf in filter(None, self._shelves):
+            shelf[:] = [_one(shelf)]
+        return [shelf[0] for shelf in self._shelves if shelf]
+
     def taken(self) -> list[pl.DataFrame]:
         """All rows by rising id, in frames of which no two have the same id; none is left here."""
         shelves, self._shelves = self._shelves, [[]]

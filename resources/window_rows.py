@@ -69,6 +69,14 @@ class WindowRows:
             self._attempts.append(intake.attempt)
             self._kept.add(rows)
 
+    def so_far(self, window: Window, intakes: Intakes) -> tuple[pl.DataFrame, pl.Series] | None:
+        """The :meth:`selection` of what is kept of the open window, which stays kept; None if that is not all
+        that landed for it."""
+        landed = intakes.attempts_with(window, intakes.last)
+        if not (self._keeps(window) and set(landed) == set(self._attempts) and self._kept.height):
+            return None
+        return _selection(self._kept.frames())
+
     def selection(self, window: Window, intakes: Intakes, covered: int) -> tuple[pl.DataFrame, pl.Series]:
         """A window's records, the latest of each record id, by rising id; and the intakes of all that landed.
 
@@ -84,7 +92,7 @@ class WindowRows:
             rows = self._landed(window, part["attempt"].to_list()).filter(own)
             landed.add(self._typed(rows).collect().sort("record_id"))
         frames = landed.taken() or [self._typed(self._empty()).collect()]
-        return pl.concat(map(_latest, frames)), pl.concat(frame["intake"] for frame in frames)
+        return _selection(frames)
 
     def selections(
         self, window: Window, intakes: Intakes, covered: int
@@ -148,6 +156,10 @@ class WindowRows:
             for name, kind in self._fields.items()
         ]
         return rows.select(*_OWN, *fields)
+
+
+def _selection(frames: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, pl.Series]:
+    return pl.concat(map(_latest, frames)), pl.concat(frame["intake"] for frame in frames)
 
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:

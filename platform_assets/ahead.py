@@ -1,0 +1,48 @@
+"""Ahead of the close: the answer of what has come, worked out in the seconds of grace.
+
+As a rule nothing more comes for a window that has ended. Then all that is left for the close is to see that,
+and to commit. If something does come, the batch has another digest, and nothing made here is used.
+"""
+
+from datetime import timedelta
+
+from platform_assets.cluster_stats import statistics_of
+from platform_assets.clustering_results import clustered, write_ahead
+from platform_assets.models import in_process, trained
+from platform_assets.run import Platform
+from platform_assets.spark_session import SparkConnectResource
+from resources.batch import preview
+from resources.versions import Stored, Version, pin_of
+from resources.windows import Window
+
+ARRIVED = timedelta(seconds=0.3)
+"""So long after a window's end its last records have come, as a rule."""
+A_SECOND = 700_000
+"""So many records a laptop's two cores work on in a second. Larger windows are left for after the close."""
+
+
+def work_ahead(platform: Platform, spark: SparkConnectResource, window: Window, seconds: float) -> bool:
+    """Train on what has come for a window, assign, sum up and write it, if the time to the close suffices.
+
+    Nothing is committed. Files that no commit will name are upkeep's to remove.
+
+    Args:
+        seconds: to the close.
+
+    Returns:
+        Whether it was done.
+    """
+    intakes, lake, grid = platform.taker.ledger.intakes(), platform.lake, platform.grid
+    landed = intakes.records(window)
+    if not landed or landed > seconds * A_SECOND or not in_process(platform, landed):
+        return False
+    scheme, pin = platform.settings.model_scheme, pin_of(lake, platform.contract, grid, window)
+    batch = preview(lake, platform.contract, grid, window, intakes, scheme, pin, platform.rows)
+    if not batch or batch.pinned or not in_process(platform, batch.seen):
+        return False
+    stored = Stored(Version(window, batch.revision), trained(spark, platform, batch))
+    if stored.model:
+        found = clustered(platform, batch, stored.model)
+        statistics_of(spark, platform, batch, stored)
+        write_ahead(platform, batch, found, str(stored.version))
+    return True
