@@ -111,7 +111,7 @@ def _work_ahead(
 ) -> bool:
     """Whatever goes wrong here goes wrong, or does not, after the close, where it is said and tried again."""
     try:
-        if work_ahead(platform, spark, window, _until(platform.grid.close(window))):
+        if work_ahead(platform, spark, window):
             context.log.info(f"Ahead of the close by {_until(platform.grid.close(window)):.1f} s.")
     except (SiltError, *STORE_ERRORS) as error:
         context.log.warning(f"Not ahead of the close: {error}")

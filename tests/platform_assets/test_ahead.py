@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from platform_assets import cluster_stats, clustering_results, models
-from platform_assets.ahead import A_SECOND, work_ahead
+from platform_assets import ahead, cluster_stats, clustering_results, models
+from platform_assets.ahead import work_ahead
 from platform_assets.spark_session import SparkConnectResource
 from resources.windows import Window
 from tests.platform_assets import test_outgrown
@@ -26,8 +26,8 @@ class Attended(Reviewed):
         frame = self.lake.read_window("records", window).filter(intake=intakes.last).collect()
         self.platform.rows.land(intakes[intakes.last], frame)
 
-    def ahead(self, window: Window, seconds: float = 1.7) -> bool:
-        return work_ahead(self.platform, NO_SPARK, window, seconds)
+    def ahead(self, window: Window) -> bool:
+        return work_ahead(self.platform, NO_SPARK, window)
 
 
 @pytest.fixture
@@ -131,15 +131,16 @@ def test_a_window_that_is_answered_anew_replaces_its_rows(attended: Attended, ca
     assert answered(attended, window) == answered(calm, window)
 
 
-@pytest.mark.parametrize(("records", "seconds"), [(0, 1.7), (300, 299 / A_SECOND), (300, -0.1)])
-def test_nothing_is_made_ahead_of_no_record_or_without_the_time_for_it(
-    attended: Attended, records: int, seconds: float
+@pytest.mark.parametrize("records", [0, 301])
+def test_nothing_is_made_ahead_of_no_record_or_of_too_many(
+    attended: Attended, monkeypatch: pytest.MonkeyPatch, records: int
 ) -> None:
+    monkeypatch.setattr(ahead, "MOST", 300)
     window = attended.windows[0]
     attended.platform.rows.keep(window)
     if records:
         attended.land(window, 1, records)
-    assert not attended.ahead(window, seconds)
+    assert not attended.ahead(window)
     assert files(attended) == []
 
 
