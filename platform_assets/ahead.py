@@ -18,8 +18,8 @@ from resources.windows import Window
 ARRIVED = timedelta(seconds=0.3)
 """So long after a window's end its last records have come, as a rule."""
 MOST = 250_000
-"""Records of a window that is worked on ahead, in a quarter of a second on two cores. The more records there are,
-the surer one of them comes in the grace, and the more is made in vain."""
+"""Records of a window that is worked on ahead, in a quarter of a second on two cores. The more there are, the
+surer one of them comes in the grace, and the more is made in vain."""
 
 
 def work_ahead(platform: Platform, spark: SparkConnectResource, window: Window) -> bool:
