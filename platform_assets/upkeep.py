@@ -44,7 +44,8 @@ def make_upkeep(assets: Sequence[dg.AssetsDefinition]) -> list[dg.ScheduleDefini
         _step("vacuum_tables", 240, _vacuum)()
         _history_step(assets)()
 
-    return [_schedule(upkeep_compaction, "*/10 * * * *"), _schedule(upkeep_hourly, "7 * * * *")]
+    # Both begin while no window of five minutes has just closed.
+    return [_schedule(upkeep_compaction, "3-59/10 * * * *"), _schedule(upkeep_hourly, "7 * * * *")]
 
 
 def _compact(platform: Platform, report: Report) -> None:

@@ -54,16 +54,12 @@ class ColumnDecoder:
         """
         refused: Refused = {}
         rows = self._rows(values, refused)
-        raw = zip(*rows, strict=True) if rows else [()] * len(self._names)
-        columns = [
-            self._cleaned(name, column, refused) for name, column in zip(self._names, raw, strict=True)
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(self._names)
+        series = [
+            self._series(name, column, refused) for name, column in zip(self._names, columns, strict=True)
         ]
         self._check_ids(columns[self._id_at], refused)
-        times = self._event_times(columns, timestamps, refused)
-        series = [
-            pl.Series(name, column, dtype=kind)
-            for (name, kind), column in zip(self.schema.items(), columns, strict=False)
-        ]
+        times = self._event_times(series, timestamps, refused)
         return pl.DataFrame([*series, series[self._id_at].alias("record_id"), times]), refused
 
     def _rows(self, values: Sequence[bytes | None], refused: Refused) -> list[tuple[Value, ...]]:
@@ -80,12 +76,19 @@ class ColumnDecoder:
             rows.append(row)
         return rows
 
-    def _cleaned(self, name: str, column: Sequence[Value], refused: Refused) -> Sequence[Value]:
-        """A field's values: numbers are numbers, and what is missing is None."""
-        if self._contract.fields[name] == "string":
-            return column if "" not in column else [value or None for value in column]
-        if str not in set(map(type, column)):
-            return column
+    def _series(self, name: str, column: Sequence[Value], refused: Refused) -> pl.Series:
+        """A field's values: numbers are numbers, and what is missing is null."""
+        own, kind = self._contract.columns[name], _KINDS[self._contract.fields[name]]
+        if kind == pl.String():
+            texts = pl.Series(own, column, dtype=kind)
+            empty = texts == ""
+            return texts.set(empty, None) if empty.any() else texts
+        try:
+            return pl.Series(own, column, dtype=kind)
+        except TypeError:  # some are texts
+            return pl.Series(own, self._numbers(name, column, refused), dtype=kind)
+
+    def _numbers(self, name: str, column: Sequence[Value], refused: Refused) -> list[Value]:
         numbers: list[Value] = list(column)
         for place, value in enumerate(column):
             try:
@@ -101,12 +104,11 @@ class ColumnDecoder:
                 if not identity:
                     refused.setdefault(place, missing_id(self._contract))
 
-    def _event_times(
-        self, columns: Sequence[Sequence[Value]], timestamps: pl.Series, refused: Refused
-    ) -> pl.Series:
+    def _event_times(self, series: Sequence[pl.Series], timestamps: pl.Series, refused: Refused) -> pl.Series:
         spec = self._contract.event_time
         if isinstance(spec, EventTime):
-            return self._times_in_payload(spec, columns[self._names.index(spec.field)], refused)
+            values = series[self._names.index(spec.field)].to_list()
+            return self._times_in_payload(spec, values, refused)
         for place in timestamps.is_null().arg_true():
             error = BadRecordError("missing-event-time", "the message has no usable timestamp")
             refused.setdefault(place, error)
