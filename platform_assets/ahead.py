@@ -11,7 +11,7 @@ from platform_assets.clustering_results import clustered, write_ahead
 from platform_assets.models import in_process, trained
 from platform_assets.run import Platform
 from platform_assets.spark_session import SparkConnectResource
-from resources.batch import preview
+from resources.batch import batch_of
 from resources.versions import Stored, Version, pin_of
 from resources.windows import Window
 
@@ -35,9 +35,15 @@ def work_ahead(platform: Platform, spark: SparkConnectResource, window: Window) 
     if not 0 < landed <= MOST or not in_process(platform, landed):
         return False
     scheme, pin = platform.settings.model_scheme, pin_of(lake, platform.contract, grid, window)
-    batch = preview(lake, platform.contract, grid, window, intakes, scheme, pin, platform.rows)
-    if not batch or batch.pinned or not in_process(platform, batch.seen):
+    so_far = platform.rows.so_far(window, intakes)
+    if so_far is None:
         return False
+    batch, kept = batch_of(
+        lake, platform.contract, grid, window, intakes, scheme, pin, platform.rows, [so_far]
+    )
+    if batch.pinned or not in_process(platform, batch.seen):
+        return False
+    platform.rows.hold(batch.digest, kept)
     stored = Stored(Version(window, batch.revision), trained(spark, platform, batch))
     if stored.model:
         found = clustered(platform, batch, stored.model)

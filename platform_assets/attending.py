@@ -42,7 +42,8 @@ def attend(
     while (now := datetime.now(UTC)) < close:
         _take_in(context, platform, window)
         if not worked and now >= window.end + ARRIVED:
-            worked = _work_ahead(context, platform, spark, window)
+            _work_ahead(context, platform, spark, window)
+            worked = True
         if not ready and now >= close - PREPARE:
             ready = _prepare(context, platform, spark, window)
         _sleep(next_moment(now, window.end, close, every))
@@ -108,14 +109,13 @@ def _prepare(
 
 def _work_ahead(
     context: dg.AssetExecutionContext, platform: Platform, spark: SparkConnectResource, window: Window
-) -> bool:
+) -> None:
     """Whatever goes wrong here goes wrong, or does not, after the close, where it is said and tried again."""
     try:
         if work_ahead(platform, spark, window):
             context.log.info(f"Ahead of the close by {_until(platform.grid.close(window)):.1f} s.")
     except (SiltError, *STORE_ERRORS) as error:
         context.log.warning(f"Not ahead of the close: {error}")
-    return True
 
 
 def _until(moment: datetime) -> float:

@@ -110,7 +110,7 @@ def select(
     """
     rows = rows or WindowRows(lake, contract)
     parts = rows.selections(window, intakes, intakes.last)
-    batch, kept = _batch(lake, contract, grid, window, intakes, scheme, pin, rows, parts)
+    batch, kept = batch_of(lake, contract, grid, window, intakes, scheme, pin, rows, parts)
     values = batch.answer() | batch.counts() | batch.pin()
     row = pl.DataFrame([values], schema=dict(TABLES["kafka_batch"].schema))
     lake.replace_window("kafka_batch", window, row)
@@ -119,29 +119,7 @@ def select(
     return batch
 
 
-def preview(
-    lake: Lake,
-    contract: Contract,
-    grid: Grid,
-    window: Window,
-    intakes: Intakes,
-    scheme: Scheme,
-    pin: Pin | None,
-    rows: WindowRows,
-) -> Batch | None:
-    """What :func:`select` gives if nothing more comes, unwritten; None if the run has landed but a part.
-
-    ``rows`` holds the batch's records afterwards.
-    """
-    so_far = rows.so_far(window, intakes)
-    if so_far is None:
-        return None
-    batch, kept = _batch(lake, contract, grid, window, intakes, scheme, pin, rows, [so_far])
-    rows.hold(batch.digest, kept)
-    return batch
-
-
-def _batch(
+def batch_of(
     lake: Lake,
     contract: Contract,
     grid: Grid,
@@ -152,7 +130,7 @@ def _batch(
     rows: WindowRows,
     parts: Iterable[tuple[pl.DataFrame, pl.Series]],
 ) -> tuple[Batch, pl.DataFrame]:
-    """The batch of a window's selection, which comes in parts, and the last of these."""
+    """What :func:`select` writes of a window's selection, which comes in parts; and the last of these."""
     reached = intakes.first_to_reach(grid.close(window), datetime.now(UTC)) or intakes.last
     places, came, late = list[pl.DataFrame](), 0, 0
     for kept, landed_by in parts:

@@ -32,7 +32,7 @@ Schema = Mapping[str, Any]
 """Polars' types by column."""
 _WINDOW = "silt.window"
 """In a commit: the window whose first rows it appends."""
-_BOUNDED = ("number", "window", "intake", "attempt")
+_BOUNDED = ("number", "window", "intake", "attempt", "digest", "cluster")
 """Columns whose least and greatest values files are chosen by: an appended file's are noted."""
 
 

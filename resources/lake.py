@@ -247,15 +247,11 @@ class Lake:
     def read_window(self, name: str, window: Window, version: int | None = None) -> pl.LazyFrame:
         """A window's rows, all columns but ``date``."""
         with self._lock:
-            return self._rows(
-                name, self.table(name, version), window, TABLES[name].schema if version else None
-            )
+            return self._rows(name, self.table(name, version), window)
 
-    def _rows(
-        self, name: str, table: DeltaTable, window: Window, known: Mapping[str, Any] | None = None
-    ) -> pl.LazyFrame:
-        """A window's rows; the columns that are known, or else the table's: ``records`` get more."""
-        schema = {column: kind for column, kind in (known or schema_of(table)).items() if column != "date"}
+    def _rows(self, name: str, table: DeltaTable, window: Window) -> pl.LazyFrame:
+        known = schema_of(table) if name == "records" else TABLES[name].schema  # records get more columns
+        schema = {column: kind for column, kind in known.items() if column != "date"}
         files = self._files(name, table, window)
         if not files:
             return pl.LazyFrame(schema=schema)

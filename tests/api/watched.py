@@ -6,8 +6,9 @@ from typing import Any
 
 from tests.api.lakes import GRID, HandMadeLake
 
-NOW = datetime.now(UTC)
-OPEN = GRID.home(NOW)
+OPEN = GRID.home(datetime.now(UTC))
+NOW = OPEN.start + timedelta(seconds=30)
+"""Not in the grace of the window before."""
 OLDER, INCOMPLETE, TOO_FEW, NEWEST = (OPEN.step(count) for count in (-5, -4, -3, -2))
 MARK = NOW - timedelta(minutes=7)
 SPAN = {"missing": 0, "start": 0, "watermark": MARK}
