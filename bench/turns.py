@@ -19,8 +19,7 @@ from resources.windows import Window
 _STILL = timedelta(seconds=5)
 """So long before a measured window's end the other side is stopped, until the answer is there."""
 _STILL_SECONDS = 15.0
-"""No longer after a close, however long an answer takes: Dagster's code server, stopped for half a minute,
-ends for good."""
+"""No longer after a close, however long an answer takes: brokers and servers drop whom they do not hear."""
 _POLL_SECONDS = 0.02
 _PATIENCE_SECONDS = 900.0
 

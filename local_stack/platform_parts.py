@@ -90,7 +90,7 @@ def _dagster(settings: Settings) -> list[Part]:
     code = Part(
         name="code",
         command=[
-            *(*python, "dagster", "code-server", "start", *definitions),
+            *(*python, "dagster", "api", "grpc", "--lazy-load-user-code", *definitions),
             *("--host", LOOPBACK, "--port", str(settings.code_port)),
         ],
         ready=partial(answers, LOOPBACK, settings.code_port),

@@ -187,7 +187,7 @@ Damage = Callable[[dict[str, Any]], Any]
         (missing_programs, lambda all_: all_["daemon"]["command"].__setitem__(0, "daemon"), {"daemon"}),
         (
             missing_programs,
-            lambda all_: all_["code"]["command"].__setitem__(2, "exec dagster code-server start -m nowhere"),
+            lambda all_: all_["code"]["command"].__setitem__(2, "exec dagster api grpc -m nowhere"),
             {"nowhere"},
         ),
         (public_ports, lambda all_: all_["api"]["ports"].append("9000:9000"), {"9000:9000"}),
