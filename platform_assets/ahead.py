@@ -23,7 +23,7 @@ surer one of them comes in the grace, and the more is made in vain."""
 
 
 def work_ahead(platform: Platform, spark: SparkConnectResource, window: Window) -> bool:
-    """Train on what has come for a window, assign, sum up and write it; not of a large window.
+    """Train on what has come for a window, assign, sum up and write it; a large window is sorted alone.
 
     Nothing is committed. Files that no commit will name are upkeep's to remove.
 
@@ -31,13 +31,10 @@ def work_ahead(platform: Platform, spark: SparkConnectResource, window: Window) 
         Whether it was done.
     """
     intakes, lake, grid = platform.taker.ledger.intakes(), platform.lake, platform.grid
-    landed = intakes.records(window)
-    if not 0 < landed <= MOST or not in_process(platform, landed):
+    so_far, landed = platform.rows.so_far(window, intakes), intakes.records(window)
+    if so_far is None or landed > MOST or not in_process(platform, landed):
         return False
     scheme, pin = platform.settings.model_scheme, pin_of(lake, platform.contract, grid, window)
-    so_far = platform.rows.so_far(window, intakes)
-    if so_far is None:
-        return False
     batch, kept = batch_of(
         lake, platform.contract, grid, window, intakes, scheme, pin, platform.rows, [so_far]
     )

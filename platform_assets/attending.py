@@ -22,8 +22,6 @@ PREPARE = timedelta(seconds=21)
 """So long before the close the run connects to Spark; earlier it would hold what others could use."""
 REHEARSAL = timedelta(seconds=15)
 """A rehearsal begins no later before the close: it must not delay what it is for."""
-MUCH = 20_000
-"""So many records that were taken in are accounted for at once; it takes some milliseconds however few."""
 
 
 def attend(
@@ -40,10 +38,10 @@ def attend(
         context.log.info(f"The window closes in {_until(close):.0f} s: attending it.")
     ready = worked = False
     while (now := datetime.now(UTC)) < close:
-        _take_in(context, platform, window)
+        _take_in(context, platform)
         if not worked and now >= window.end + ARRIVED:
-            _work_ahead(context, platform, spark, window)
             worked = True
+            _work_ahead(context, platform, spark, window)
         if not ready and now >= close - PREPARE:
             ready = _prepare(context, platform, spark, window)
         _sleep(next_moment(now, window.end, close, every))
@@ -73,13 +71,9 @@ def log_intakes(context: dg.AssetExecutionContext, taken: list[Intake]) -> None:
         context.log.info(f"Intake {intake.number}: offsets {spans}, {end}.")
 
 
-def _take_in(context: dg.AssetExecutionContext, platform: Platform, window: Window) -> None:
-    """Of little, the account waits for more of it, or for the close."""
+def _take_in(context: dg.AssetExecutionContext, platform: Platform) -> None:
     try:
-        taken = platform.taker.take_new()
-        log_intakes(context, taken)
-        if sum(sum(intake.landed.values()) for intake in taken) >= MUCH:
-            platform.account(window, platform.taker.ledger.intakes())
+        log_intakes(context, platform.taker.take_new())
     except TransientError as error:
         context.log.warning(f"{error} Trying again until the window closes.")
 
@@ -112,6 +106,7 @@ def _work_ahead(
 ) -> None:
     """Whatever goes wrong here goes wrong, or does not, after the close, where it is said and tried again."""
     try:
+        platform.account(window, platform.taker.ledger.intakes())
         if work_ahead(platform, spark, window):
             context.log.info(f"Ahead of the close by {_until(platform.grid.close(window)):.1f} s.")
     except (SiltError, *STORE_ERRORS) as error:

@@ -25,7 +25,7 @@ from resources.spark import arrow_tables, column
 from resources.tables import TABLES
 from resources.windows import SLOTS
 
-_BLOCK = 131_072
+_BLOCK = 262_144
 
 
 def make_clustering_results(partitions: Partitions) -> dg.AssetsDefinition:

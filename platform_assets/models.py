@@ -28,6 +28,9 @@ _SCORES = (
     "converged", "iterations", "starts", "found", "sample",
 )  # fmt: skip
 
+_REHEARSED = 2_000
+"""So many records are enough to have everything loaded that training takes."""
+
 
 def make_model(slot: int, partitions: Partitions, scheme: Scheme = DISJOINT) -> dg.AssetsDefinition:
     """The asset ``model_<slot>``."""
@@ -115,7 +118,7 @@ def rehearse(spark: SparkConnectResource, platform: Platform, window: Window) ->
 def _some(spark: SparkConnectResource, platform: Platform, window: Window, landed: int) -> Records:
     """Some of what has landed for an open window, where its run will have it."""
     if in_process(platform, landed):
-        return platform.rows.some(SMALL)
+        return platform.rows.some(_REHEARSED)
     suit_size(spark.spark_session, SMALL)
     covered = platform.taker.ledger.intakes().last
     some = _landed(spark.spark_session, platform, [window], covered).limit(SMALL)

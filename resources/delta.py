@@ -17,6 +17,7 @@ from deltalake.transaction import AddAction
 
 ROW_GROUP = 16_384
 """So many rows of an answer are read to find one of them."""
+_FILE_ROW_GROUP = 1 << 18
 WRITER = WriterProperties(
     compression="ZSTD",
     max_row_group_size=ROW_GROUP,
@@ -37,7 +38,7 @@ _BOUNDED = ("number", "window", "intake", "attempt", "digest", "cluster")
 
 
 def write_files(
-    root: str, keys: Sequence[str], rows: pl.DataFrame, row_group: int = ROW_GROUP
+    root: str, keys: Sequence[str], rows: pl.DataFrame, *, by_file: bool = False
 ) -> list[AddAction]:
     """Write rows into files of the table under ``root``, a path or URL, that no version names yet.
 
@@ -45,31 +46,36 @@ def write_files(
 
     Args:
         keys: the columns by which the table is partitioned.
-        row_group: so many rows a row group.
+        by_file: whether they will be read by the whole file, not searched for one of them.
 
     Raises:
         OSError: the disk is full, or the store does not take them.
     """
     parts = rows.partition_by(keys, as_dict=True, include_key=False) if keys else {(): rows}
     return [
-        _write_file(root, dict(zip(keys, values, strict=True)), part, row_group)
+        _write_file(root, dict(zip(keys, values, strict=True)), part, by_file)
         for values, part in parts.items()
     ]
 
 
-def _write_file(root: str, values: Mapping[str, object], rows: pl.DataFrame, row_group: int) -> AddAction:
+def _write_file(root: str, values: Mapping[str, object], rows: pl.DataFrame, by_file: bool) -> AddAction:
     folders = [f"{key}={value}" for key, value in values.items()]
     path = "/".join([*folders, f"part-{uuid.uuid4()}.zstd.parquet"])
-    _write_parquet(f"{root}/{path}", rows, row_group)
+    _write_parquet(f"{root}/{path}", rows, by_file)
     (stored,) = DeltaStorageHandler(root).get_file_info([path])
     partition: dict[str, str | None] = {key: str(value) for key, value in values.items()}
     return AddAction(path, stored.size, partition, time.time_ns() // 1_000_000, True, _statistics(rows))
 
 
-def _write_parquet(address: str, rows: pl.DataFrame, row_group: int) -> None:
+def _write_parquet(address: str, rows: pl.DataFrame, by_file: bool) -> None:
     try:
         rows.write_parquet(
-            address, compression="zstd", compression_level=1, row_group_size=row_group, mkdir=True
+            address,
+            compression="zstd",
+            compression_level=1,
+            row_group_size=_FILE_ROW_GROUP if by_file else ROW_GROUP,
+            statistics=not by_file,
+            mkdir=True,
         )
     except pl.exceptions.ComputeError as error:  # as polars calls a full disk
         Path(address).unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from resources.ledger import Ledger
 from resources.reset import check_topic
 from resources.settings import Settings
 
-CHUNK_BYTES = 64 * 1024 * 1024
+CHUNK_BYTES = 128 * 1024 * 1024
 """An intake ends once it has read so many bytes of messages; the next goes on from there."""
 _TRIES = 10
 _LOG = logging.getLogger("silt.intake")
@@ -36,7 +36,7 @@ class Taker:
 
     Attributes:
         on_landed: called once for each intake that this taker won, with the rows of ``records`` exactly as
-            they were appended (all columns, sorted by window and record id; no rows where it landed none).
+            they were appended (all columns, in the order of reading; no rows where it landed none).
             So a run need not read back what it has just written.
     """
 

@@ -216,8 +216,8 @@ class BoundedRead:
 
 
 def _lot_of(messages: list[Message]) -> Lot:
-    partitions = cast("list[int]", [message.partition() for message in messages])
-    offsets = cast("list[int]", [message.offset() for message in messages])
+    partitions = cast("list[int]", list(map(Message.partition, messages)))
+    offsets = cast("list[int]", list(map(Message.offset, messages)))
     return Lot(messages, partitions, offsets)
 
 

@@ -26,7 +26,6 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction
 
 from resources.delta import (
-    ROW_GROUP,
     WRITER,
     add_actions,
     add_files,
@@ -61,8 +60,6 @@ _READ_BY_VERSION = {  # upkeep alone shortens their logs: a row of `windows` may
 VERSIONS = {"clustering_results": "results_version", "cluster_stats": "stats_version"}
 """The tables that are read at the version which a row of ``windows`` names, and in which column."""
 _COMMIT_TRIES = 20
-_LANDED_ROW_GROUP = 65_536
-"""Landed rows are read by the whole window."""
 _LOOKED_SECONDS = 0.002
 T = TypeVar("T")
 M = TypeVar("M")
@@ -335,15 +332,15 @@ class Lake:
         Raises:
             TransientError: others were first every time.
         """
-        version = self._enter(name, self._write(name, rows, _LANDED_ROW_GROUP), unless)
+        version = self._enter(name, self._write(name, rows, by_file=True), unless)
         if version is None:
             return False
         self._settle(name, version)
         return True
 
-    def _write(self, name: str, rows: pl.DataFrame, row_group: int = ROW_GROUP) -> list[AddAction]:
+    def _write(self, name: str, rows: pl.DataFrame, *, by_file: bool = False) -> list[AddAction]:
         root = str(self.folder(name) or self._uri(name))
-        return write_files(root, TABLES[name].partition_by, rows, row_group)
+        return write_files(root, TABLES[name].partition_by, rows, by_file=by_file)
 
     def _enter(
         self,

@@ -93,17 +93,17 @@ class Landing:
             "headers": _headers(message),
         }
 
+    @cached_property
     def _taken(self) -> pl.DataFrame:
         """All messages, in the order in which they were taken; a dead letter has no event time."""
         table = TABLES["records"].schema
         own = {name: table[name] for name in ("kafka_partition", "kafka_offset", "too_late")}
         nothing = pl.DataFrame(schema={**self.decoder.schema, _STAMP: TIME, **own})
-        self._lots = [pl.concat([nothing, *self._lots], rechunk=True)]  # the pieces are not held beside it
-        return self._lots[0]
+        return pl.concat([nothing, *self._lots])
 
     @cached_property
     def _records(self) -> pl.DataFrame:
-        rows = self._taken().filter(pl.col("event_time").is_not_null())
+        rows = self._taken.filter(pl.col("event_time").is_not_null())
         rows = rows.with_columns(pl.col("event_time").dt.truncate(f"{self.grid.minutes}m").alias(_START))
         homes = [(start, self.grid.home(start)) for start in rows[_START].unique()]
         home_of = pl.DataFrame(
@@ -111,14 +111,14 @@ class Landing:
             schema={_START: TIME, "date": pl.Date, "window": pl.String},
             orient="row",
         )
-        homed = rows.join(home_of, on=_START, how="left").with_columns(
+        homed = rows.join(home_of, on=_START, how="left", maintain_order="left").with_columns(
             intake=pl.lit(self.number, pl.Int64), attempt=pl.lit(self.attempt)
         )
         columns = list(dict.fromkeys((*TABLES["records"].schema, *self.decoder.schema)))
-        return homed.sort("window", "record_id").select(columns)
+        return homed.select(columns)
 
     def records(self) -> pl.DataFrame:
-        """The rows of ``records``, sorted by window and record id."""
+        """The rows of ``records``, in the order in which they were taken."""
         return self._records
 
     def dead_letters(self) -> pl.DataFrame:
@@ -128,7 +128,8 @@ class Landing:
     def landed(self) -> list[dict[str, Any]]:
         """Records and too late ones per window, as the ledger keeps them."""
         late = pl.col("too_late")
-        counts = self._records.group_by("window").agg(records=(~late).sum(), too_late=late.sum())
+        rows = self._records.select("window", "too_late")
+        counts = rows.group_by("window").agg(records=(~late).sum(), too_late=late.sum())
         return counts.sort("window").to_dicts()
 
     def refused(self) -> list[dict[str, Any]]:
@@ -138,13 +139,15 @@ class Landing:
 
     def watermarks(self) -> dict[int, datetime]:
         """Per Kafka partition, the latest event time of a record; a dead letter's may lie in any future."""
-        latest = self._records.group_by("kafka_partition").agg(pl.col("event_time").max())
+        rows = self._records.select("kafka_partition", "event_time")
+        latest = rows.group_by("kafka_partition").agg(pl.col("event_time").max())
         return dict(latest.iter_rows())
 
     def stamps(self) -> dict[int, tuple[datetime, datetime]]:
         """Per Kafka partition, the broker's timestamps of the first and the last message."""
         stamp = pl.min_horizontal(_STAMP, pl.lit(self.limits[1], TIME))  # a producer may write any year
-        by_partition = self._taken().drop_nulls(_STAMP).group_by("kafka_partition", maintain_order=True)
+        rows = self._taken.select("kafka_partition", _STAMP).drop_nulls()
+        by_partition = rows.group_by("kafka_partition", maintain_order=True)
         found = by_partition.agg(stamp.first().alias("first"), stamp.last().alias("last"))
         return {partition: (first, last) for partition, first, last in found.iter_rows()}
 

@@ -1,19 +1,24 @@
 """Rows sorted by record id as they come, in the memory of little more than themselves."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
+from resources.id_order import by_id
+
 SHELF = 1 << 19
 """Rows that are sorted and copied at once, at most; a shelf with more is divided."""
 _PARTS = 8
+_FEW = 6
 
 
 class Shelves:
     """Rows by ranges of their record ids: a shelf each range, which is divided when it has too many.
 
-    A shelf is a few sorted frames, merged so that each row is copied a few times only.
+    A shelf is some sorted frames, merged so that each row is copied a few times only.
     """
 
     def __init__(self) -> None:
@@ -49,19 +54,15 @@ class Shelves:
 
     def frames(self) -> list[pl.DataFrame]:
         """All rows by rising id, in frames of which no two have the same id; they stay here too."""
-        for shelf in filter(None, self._shelves):
-            shelf[:] = [_one(shelf)]
-        return [shelf[0] for shelf in self._shelves if shelf]
+        shelves = [shelf for shelf in self._shelves if shelf]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            list(threads.map(_sort, shelves))
+        return [shelf[0] for shelf in shelves]
 
     def taken(self) -> list[pl.DataFrame]:
-        """All rows by rising id, in frames of which no two have the same id; none is left here."""
-        shelves, self._shelves = self._shelves, [[]]
-        frames = []
-        for place, shelf in enumerate(shelves):
-            shelves[place] = []
-            if shelf:
-                frames.append(_one(shelf))
-        self._starts, self.height = [""], 0
+        """As :meth:`frames`; none is left here."""
+        frames = self.frames()
+        self._starts, self._shelves, self.height = [""], [[]], 0
         return frames
 
 
@@ -71,13 +72,15 @@ def _bounds(rows: pl.DataFrame, starts: list[str]) -> list[int]:
 
 
 def _merged(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """The last two merged, as long as one is not much the greater: each row is copied a few times."""
-    while len(frames) > 1 and frames[-2].height <= 2 * frames[-1].height:
-        frames = [*frames[:-2], frames[-2].merge_sorted(frames[-1], "record_id")]
+    """The last few merged, as long as none is much the greater: each row is copied a few times."""
+    while len(frames) >= _FEW and frames[-_FEW].height <= 2 * frames[-1].height:
+        frames = [*frames[:-_FEW], _one(frames[-_FEW:])]
     return frames
 
 
+def _sort(shelf: list[pl.DataFrame]) -> None:
+    shelf[:] = [_one(shelf)]
+
+
 def _one(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    while len(frames) > 1:
-        frames = [*frames[:-2], frames[-2].merge_sorted(frames[-1], "record_id")]
-    return frames[0].rechunk()
+    return by_id(pl.concat(frames)) if len(frames) > 1 else frames[0]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from resources.contract import Contract
+from resources.id_order import by_id
 from resources.intake_rows import Intake
 from resources.intakes import Intakes, in_slices
 from resources.lake import Lake
@@ -67,15 +68,20 @@ class WindowRows:
             self._forget()
         elif rows.height:
             self._attempts.append(intake.attempt)
-            self._kept.add(rows)
+            self._kept.add(by_id(rows))
 
     def so_far(self, window: Window, intakes: Intakes) -> tuple[pl.DataFrame, pl.Series] | None:
-        """The :meth:`selection` of what is kept of the open window, which stays kept; None if that is not all
-        that landed for it."""
-        landed = intakes.attempts_with(window, intakes.last)
-        if not (self._keeps(window) and set(landed) == set(self._attempts) and self._kept.height):
+        """The :meth:`selection` of what has landed for the open window, all of which is kept from now on.
+
+        None if that is nothing, or more than may be held.
+        """
+        attempts = set(intakes.attempts_with(window, intakes.last))
+        if not self._keeps_of(window, attempts) or not self.fit(intakes.records(window)):
             return None
-        return _selection(self._kept.frames())
+        for landed_by, rows in self._read(window, intakes, attempts.difference(self._attempts)):
+            self._kept.add(rows)
+            self._attempts += landed_by
+        return _selection(self._kept.frames()) if self._kept.height else None
 
     def selection(self, window: Window, intakes: Intakes, covered: int) -> tuple[pl.DataFrame, pl.Series]:
         """A window's records, the latest of each record id, by rising id; and the intakes of all that landed.
@@ -83,14 +89,11 @@ class WindowRows:
         Too late and erased ones are none of them.
         """
         attempts, landed = set(intakes.attempts_with(window, covered)), Shelves()
-        if self._keeps(window) and attempts.issuperset(self._attempts):
+        if self._keeps_of(window, attempts):
             landed, attempts = self._kept, attempts.difference(self._attempts)
             self._forget()
-        others = intakes.of_window(window).filter(pl.col("attempt").is_in(attempts))
-        for part in in_slices(others, SHELF):
-            own = pl.col("intake").is_between(*part["number"][[0, -1]])  # most files have none of them
-            rows = self._landed(window, part["attempt"].to_list()).filter(own)
-            landed.add(self._typed(rows).collect().sort("record_id"))
+        for _, rows in self._read(window, intakes, attempts):
+            landed.add(rows)
         frames = landed.taken() or [self._typed(self._empty()).collect()]
         return _selection(frames)
 
@@ -110,12 +113,24 @@ class WindowRows:
         for part in range(parts):
             mine = pl.col("record_id").hash() % parts == part
             named = self._landed(window, intakes.attempts_with(window, covered))
-            rows = named.filter(mine).select(_OWN).collect().sort("record_id")
+            rows = by_id(named.filter(mine).select(_OWN).collect())
             yield _latest(rows), rows["intake"]
 
-    def _keeps(self, window: Window) -> bool:
-        """Whether what is kept is a window's, and nothing was erased meanwhile."""
-        return window == self._window and self._erasures == self._lake.erasures()
+    def _keeps_of(self, window: Window, attempts: set[str]) -> bool:
+        """Whether what is kept is a window's, landed by some of these, and nothing was erased meanwhile."""
+        kept = window == self._window and attempts.issuperset(self._attempts)
+        return kept and self._erasures == self._lake.erasures()
+
+    def _read(
+        self, window: Window, intakes: Intakes, attempts: set[str]
+    ) -> Iterator[tuple[list[str], pl.DataFrame]]:
+        """What these landed for a window, by rising id: some of them, and their rows, at a time."""
+        named = intakes.of_window(window).filter(pl.col("attempt").is_in(attempts))
+        for part in in_slices(named, SHELF):
+            own = pl.col("intake").is_between(*part["number"][[0, -1]])  # most files have none of them
+            landed_by = part["attempt"].to_list()
+            rows = self._typed(self._landed(window, landed_by).filter(own)).collect()
+            yield landed_by, by_id(rows)
 
     def hold(self, digest: str, records: pl.DataFrame) -> None:
         """Hold a batch's records for the steps that follow, if they fit."""
