@@ -74,12 +74,13 @@ def _api(settings: Settings) -> Part:
 def _dagster(settings: Settings) -> list[Part]:
     port = settings.dagster_port
     python = (sys.executable, "-m")
+    dagster = (*python, "local_stack.dagster_part")
     workspace = ("-w", str(PROJECT / "workspace.yaml"))
     definitions = ("-m", "platform_assets.definitions", "--location-name", "silt")
     webserver = Part(
         name="dagster",
         command=[
-            *(*python, "dagster_webserver", *workspace, "-h", LOOPBACK, "-p", str(port)),
+            *(*dagster, "dagster_webserver", *workspace, "-h", LOOPBACK, "-p", str(port)),
             *(["--read-only"] if settings.dagster_read_only else []),
         ],
         ready=partial(code_loaded, port),
@@ -100,7 +101,7 @@ def _dagster(settings: Settings) -> list[Part]:
     )
     daemon = Part(
         name="daemon",
-        command=[*python, "dagster._daemon", "run", *workspace],
+        command=[*dagster, "dagster._daemon", "run", *workspace],
         ready=partial(daemon_lives, port, time.time()),
         after=("orphans", "code", "broker", "first-records"),
     )

@@ -1,0 +1,15 @@
+"""``python -m local_stack.dagster_part MODULE ...``: a process of Dagster that seldom asks the code server
+whether it is still the same: every second, as it would, is most of what it does at rest."""
+
+import runpy
+import sys
+
+from dagster._grpc import server_watcher
+
+ASKS_EVERY = 5
+"""Seconds. A code server that was started again is known to the others after so long."""
+
+if __name__ == "__main__":
+    server_watcher.WATCH_INTERVAL = ASKS_EVERY
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
