@@ -1,4 +1,4 @@
-"""Records of a frame as points, in blocks: encoded as ``Feature.encode`` does it, never held as a whole."""
+"""Records of a frame as points, in blocks: encoded as ``Feature.encode`` does it; few of them are held."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,6 +16,8 @@ from resources.contract import Contract
 
 BLOCK = 65_536
 """Points that are looked at at once: they and their distances stay in the processor's caches."""
+_HELD_BYTES = 1 << 27
+"""Points that take no more are encoded once; of others each look encodes them again."""
 T = TypeVar("T")
 
 
@@ -52,8 +54,18 @@ class Points:
 
     def _encoded(self, place: slice) -> Floats:
         """Each coordinate of a block lies in one piece."""
+        held = self._held.get((place.start, place.stop))
+        if held is not None:
+            return held
         block = self.records[place]
-        return np.vstack([encode(block).T for encode in self._encoders]).T
+        points: Floats = np.vstack([encode(block).T for encode in self._encoders]).T
+        if len(self) * points.shape[1] * points.itemsize <= _HELD_BYTES:
+            self._held[place.start, place.stop] = points
+        return points
+
+    @cached_property
+    def _held(self) -> dict[tuple[int, int], Floats]:
+        return {}
 
     @cached_property
     def _encoders(self) -> list[Callable[[pl.DataFrame], Floats]]:
