@@ -18,7 +18,8 @@ _FEW = 6
 class Shelves:
     """Rows by ranges of their record ids: a shelf each range, which is divided when it has too many.
 
-    A shelf is some sorted frames, merged so that each row is copied a few times only.
+    A shelf is some sorted frames, merged so that each row is copied a few times only; the first one's are not
+    sorted before it is divided.
     """
 
     def __init__(self) -> None:
@@ -27,8 +28,10 @@ class Shelves:
         self._shelves: list[list[pl.DataFrame]] = [[]]
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Add rows by rising id."""
+        """Add rows, in any order."""
         self.height += rows.height
+        if len(self._shelves) > 1:
+            rows = by_id(rows)
         bounds = _bounds(rows, self._starts[1:])
         for place in reversed(range(len(self._shelves))):  # what is divided moves those that follow
             part = rows[bounds[place] : bounds[place + 1]]
@@ -36,7 +39,10 @@ class Shelves:
                 self._put(place, part)
 
     def _put(self, place: int, part: pl.DataFrame) -> None:
-        shelf = self._shelves[place] = _merged([*self._shelves[place], part])
+        shelf = self._shelves[place]
+        shelf.append(part)
+        if len(self._shelves) > 1:
+            _merge(shelf)
         if sum(frame.height for frame in shelf) > SHELF:
             self._divide(place)
 
@@ -71,11 +77,10 @@ def _bounds(rows: pl.DataFrame, starts: list[str]) -> list[int]:
     return [0, *rows["record_id"].search_sorted(pl.Series(starts, dtype=pl.String), "left"), rows.height]
 
 
-def _merged(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """The last few merged, as long as none is much the greater: each row is copied a few times."""
-    while len(frames) >= _FEW and frames[-_FEW].height <= 2 * frames[-1].height:
-        frames = [*frames[:-_FEW], _one(frames[-_FEW:])]
-    return frames
+def _merge(shelf: list[pl.DataFrame]) -> None:
+    """Merge the last few, as long as none is much the greater: each row is copied a few times."""
+    while len(shelf) >= _FEW and shelf[-_FEW].height <= 2 * shelf[-1].height:
+        shelf[-_FEW:] = [_one(shelf[-_FEW:])]
 
 
 def _sort(shelf: list[pl.DataFrame]) -> None:
@@ -83,4 +88,4 @@ def _sort(shelf: list[pl.DataFrame]) -> None:
 
 
 def _one(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    return by_id(pl.concat(frames)) if len(frames) > 1 else frames[0]
+    return by_id(pl.concat(frames) if len(frames) > 1 else frames[0])

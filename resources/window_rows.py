@@ -68,7 +68,7 @@ class WindowRows:
             self._forget()
         elif rows.height:
             self._attempts.append(intake.attempt)
-            self._kept.add(by_id(rows))
+            self._kept.add(rows)
 
     def so_far(self, window: Window, intakes: Intakes) -> tuple[pl.DataFrame, pl.Series] | None:
         """The :meth:`selection` of what has landed for the open window, all of which is kept from now on.
@@ -124,13 +124,12 @@ class WindowRows:
     def _read(
         self, window: Window, intakes: Intakes, attempts: set[str]
     ) -> Iterator[tuple[list[str], pl.DataFrame]]:
-        """What these landed for a window, by rising id: some of them, and their rows, at a time."""
+        """What these landed for a window: some of them, and their rows, at a time."""
         named = intakes.of_window(window).filter(pl.col("attempt").is_in(attempts))
         for part in in_slices(named, SHELF):
             own = pl.col("intake").is_between(*part["number"][[0, -1]])  # most files have none of them
             landed_by = part["attempt"].to_list()
-            rows = self._typed(self._landed(window, landed_by).filter(own)).collect()
-            yield landed_by, by_id(rows)
+            yield landed_by, self._typed(self._landed(window, landed_by).filter(own)).collect()
 
     def hold(self, digest: str, records: pl.DataFrame) -> None:
         """Hold a batch's records for the steps that follow, if they fit."""

@@ -30,7 +30,7 @@ def test_rows_come_back_by_rising_id_and_no_two_frames_share_one(
         ids = [f"{number if rising else draw.randrange(99):03}-{draw.randrange(30)}" for _ in of_lot]
         lot = rows(ids, sum(each.height for each in came))
         came.append(lot)
-        kept.add(lot)
+        kept.add(lot.sample(fraction=1, shuffle=True, seed=number))
     expected = pl.concat([rows([], 0), *came]).sort("record_id", "place")
     assert kept.height == expected.height
     frames = kept.taken()
