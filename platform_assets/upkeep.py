@@ -1,5 +1,6 @@
 """Upkeep as scheduled jobs: small files become few every ten minutes, all else is done once an hour."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -16,8 +17,10 @@ from resources.upkeep.days import compact_running, merge_past, running_from
 from resources.upkeep.report import Report
 from resources.upkeep.retention import apply_retention, kept_from
 from resources.upkeep.vacuum import vacuum
-from resources.windows import KEY_FORMAT
+from resources.windows import KEY_FORMAT, Grid
 
+ANSWERED = timedelta(seconds=20)
+"""So long after a window's end upkeep leaves the machine to its answer."""
 _RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 Work = Callable[[Platform, Report], None]
 
@@ -44,7 +47,7 @@ def make_upkeep(assets: Sequence[dg.AssetsDefinition]) -> list[dg.ScheduleDefini
         _step("vacuum_tables", 240, _vacuum)()
         _history_step(assets)()
 
-    # Both begin while no window of five minutes has just closed.
+    # Both begin while no window of five minutes has just closed; with shorter ones they wait.
     return [_schedule(upkeep_compaction, "3-59/10 * * * *"), _schedule(upkeep_hourly, "7 * * * *")]
 
 
@@ -77,6 +80,7 @@ def _step(name: str, seconds: float, work: Work) -> dg.OpDefinition:
     @dg.op(name=name, retry_policy=_RETRIES)
     def step(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
         claim(context.instance, context.run.run_id)
+        time.sleep(until_answered(platform.grid, datetime.now(UTC)))
         report = Report(platform.lake, seconds)
         try:
             with our_errors(platform):
@@ -85,6 +89,11 @@ def _step(name: str, seconds: float, work: Work) -> dg.OpDefinition:
             _show(context, report)
 
     return step
+
+
+def until_answered(grid: Grid, now: datetime) -> float:
+    """Seconds until the window that closed last has its answer, as a rule."""
+    return max(0.0, (grid.home(now).start + ANSWERED - now).total_seconds())
 
 
 def _history_step(assets: Sequence[dg.AssetsDefinition]) -> dg.OpDefinition:

@@ -14,13 +14,13 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from platform_assets.checks import window_check
 from platform_assets.dagster_history import UPKEEP_TAG, delete_checks, delete_empty_windows, delete_runs
 from platform_assets.run import PARTITION_TAG, Platform
-from platform_assets.upkeep import make_upkeep
+from platform_assets.upkeep import make_upkeep, until_answered
 from resources.contract import Contract
 from resources.intake import Taker
 from resources.lake import Lake
 from resources.settings import Settings
 from resources.tables import TABLES
-from resources.windows import KEY_FORMAT, Window
+from resources.windows import KEY_FORMAT, Grid, Window
 
 HOURLY_STEPS = ("apply_retention", "merge_past_days", "vacuum_tables")
 
@@ -240,3 +240,10 @@ def test_events_of_empty_windows_before_the_floor_go_too(world: World) -> None:
     assert world.materialized() == {new.key, old.step(1).key}
     assert kept in world.run_files()
     assert delete_empty_windows(world.instance, [an_asset.key], world.window(30).key) == 0
+
+
+@pytest.mark.parametrize(("second", "waits"), [(0, 20.0), (5, 15.0), (20, 0.0), (59, 0.0)])
+def test_upkeep_leaves_the_machine_to_the_answer_of_a_window_that_has_just_ended(
+    second: int, waits: float
+) -> None:
+    assert until_answered(Grid(1), datetime(2026, 1, 1, 0, 3, second, tzinfo=UTC)) == waits
