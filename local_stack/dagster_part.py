@@ -1,5 +1,5 @@
 """``python -m local_stack.dagster_part MODULE ...``: a process of Dagster that seldom asks the code server
-whether it is still the same: every second, as it would, is most of what it does at rest."""
+whether it is still the same. Every second, as it would, is most of what the webserver does at rest."""
 
 import runpy
 import sys

@@ -23,7 +23,7 @@ surer one of them comes in the grace, and the more is made in vain."""
 
 
 def work_ahead(platform: Platform, spark: SparkConnectResource, window: Window) -> bool:
-    """Train on what has come for a window, assign, sum up and write it; a large window is sorted alone.
+    """Train on what has come for a window, assign, sum up and write it; a large window is sorted, no more.
 
     Nothing is committed. Files that no commit will name are upkeep's to remove.
 

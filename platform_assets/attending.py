@@ -40,8 +40,8 @@ def attend(
     while (now := datetime.now(UTC)) < close:
         _take_in(context, platform)
         if not worked and now >= window.end + ARRIVED:
-            worked = True
             _work_ahead(context, platform, spark, window)
+            worked = True
         if not ready and now >= close - PREPARE:
             ready = _prepare(context, platform, spark, window)
         _sleep(next_moment(now, window.end, close, every))

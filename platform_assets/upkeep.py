@@ -19,7 +19,7 @@ from resources.upkeep.retention import apply_retention, kept_from
 from resources.upkeep.vacuum import vacuum
 from resources.windows import KEY_FORMAT, Grid
 
-ANSWERED = timedelta(seconds=20)
+QUIET = timedelta(seconds=20)
 """So long after a window's end upkeep leaves the machine to its answer."""
 _RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 Work = Callable[[Platform, Report], None]
@@ -93,7 +93,7 @@ def _step(name: str, seconds: float, work: Work) -> dg.OpDefinition:
 
 def until_answered(grid: Grid, now: datetime) -> float:
     """Seconds until the window that closed last has its answer, as a rule."""
-    return max(0.0, (grid.home(now).start + ANSWERED - now).total_seconds())
+    return max(0.0, (grid.home(now).start + QUIET - now).total_seconds())
 
 
 def _history_step(assets: Sequence[dg.AssetsDefinition]) -> dg.OpDefinition:

@@ -18,6 +18,7 @@ from deltalake.transaction import AddAction
 ROW_GROUP = 16_384
 """So many rows of an answer are read to find one of them."""
 _FILE_ROW_GROUP = 1 << 18
+"""Of a file that is read whole."""
 WRITER = WriterProperties(
     compression="ZSTD",
     max_row_group_size=ROW_GROUP,

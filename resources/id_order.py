@@ -1,5 +1,7 @@
 """Rows by rising record id."""
 
+from typing import cast
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ def places_by_id(ids: pl.Series) -> NDArray[np.int64]:
     """
     if ids.is_empty():
         return np.empty(0, np.int64)
-    first = _numbers(ids, _common(str(ids.min()), str(ids.max())))
+    first = _numbers(ids, _common(cast(str, ids.min()), cast(str, ids.max())))
     places = np.argsort(first)
     ordered = first[places]
     alike = np.zeros(len(places) + 1, bool)
@@ -46,7 +48,7 @@ def _common(least: str, greatest: str) -> int:
 
 def _numbers(ids: pl.Series, start: int) -> NDArray[np.uint64]:
     """The eight bytes from a place on, as numbers that sort as they do; what is too short has zeros."""
-    if int(str(ids.str.len_bytes().min())) < start + _WIDTH:
+    if cast(int, ids.str.len_bytes().min()) < start + _WIDTH:
         ids = ids.str.pad_end(start + _WIDTH, "\0")
     part = ids.cast(pl.Binary).bin.slice(start, _WIDTH)
     return part.bin.reinterpret(dtype=pl.UInt64, endianness="big").to_numpy()
