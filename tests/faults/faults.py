@@ -1,6 +1,7 @@
 """The faults. Each makes one happen, asserts that it did, counts it, and leaves the stack to recover."""
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -9,7 +10,6 @@ from functools import partial
 import psutil
 
 from local_stack.groups import marked, members
-from tests.e2e.dagster_ui import Run
 from tests.faults.messages import window_key
 from tests.faults.scene import NotThereError, Scene, assets, kill, leader, run_processes, start
 from tests.stacks import until
@@ -102,15 +102,16 @@ def _has_failed_for_space(scene: Scene, since: float) -> bool:
 def run_twice(scene: Scene) -> None:
     """Two runs of one window by hand, at once."""
     begin = scene.random.choice(scene.past)
-    runs = [scene.dagster.launch(assets(begin), window_key(begin)) for _ in range(2)]
-    until(lambda: _overlap(*(scene.dagster.run(run) for run in runs)), _PATIENCE)
+    until(lambda: _overlapped(scene, begin), _PATIENCE)
     scene.happened["two runs of one window at once"] += 1
 
 
-def _overlap(one: Run, other: Run) -> bool:
-    if not one.start or not other.start:
-        return False
-    return max(one.start, other.start) < min(one.end or time.time(), other.end or time.time())
+def _overlapped(scene: Scene, begin: int) -> bool:
+    """Two runs were under way at once: where one ended before the other began, the next two may."""
+    launched = [scene.dagster.launch(assets(begin), window_key(begin)) for _ in range(2)]
+    until(lambda: all(scene.dagster.run(run).end for run in launched), _PATIENCE)
+    runs = [scene.dagster.run(run) for run in launched]
+    return max(run.start or math.inf for run in runs) < min(run.end or 0 for run in runs)
 
 
 def backfill(scene: Scene) -> None:
