@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, cast
 
+import polars as pl
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
@@ -25,10 +26,11 @@ from confluent_kafka.admin._topic import TopicDescription
 
 from resources.errors import SettingError, SiltError, TransientError
 from resources.settings import KAFKA_PREFIX, Settings
+from resources.tables import TIME
 
 ANSWER_SECONDS = 10.0
 """A broker that does not answer for so long counts as away."""
-_AT_ONCE = 1_000
+_AT_ONCE = 4_000
 """A read goes over its bytes by so many messages at most. So many, decoded, stay in the processor's cache."""
 _WAIT_SECONDS = 0.01
 _LOG = logging.getLogger("silt.kafka")
@@ -221,17 +223,15 @@ def _lot_of(messages: list[Message]) -> Lot:
     return Lot(messages, partitions, offsets)
 
 
-def timestamp(message: Message) -> int | None:
-    """The message's own timestamp (milliseconds since the epoch), None where it has no usable one."""
-    kind, milliseconds = message.timestamp()
-    usable = kind != TIMESTAMP_NOT_AVAILABLE and _FIRST_MILLISECOND <= milliseconds <= _LAST_MILLISECOND
-    return milliseconds if usable else None
-
-
-def event_time(message: Message) -> datetime | None:
-    """The message's :func:`timestamp` as an instant, in UTC."""
-    milliseconds = timestamp(message)
-    return None if milliseconds is None else _EPOCH + timedelta(milliseconds=milliseconds)
+def event_times(messages: Sequence[Message]) -> pl.Series:
+    """The messages' own timestamps as instants, in UTC; null where one has none that is usable."""
+    stamps = [message.timestamp() for message in messages]
+    kinds, milliseconds = zip(*stamps, strict=True) if stamps else ((), ())
+    times = pl.Series("timestamp", milliseconds, dtype=pl.Int64)
+    stamped = pl.Series(kinds, dtype=pl.Int32) != TIMESTAMP_NOT_AVAILABLE
+    usable = stamped & times.is_between(_FIRST_MILLISECOND, _LAST_MILLISECOND)
+    times = times if usable.all() else times.set(~usable, None)
+    return (1000 * times).cast(TIME)
 
 
 def producer(settings: Settings, **properties: Any) -> Producer:

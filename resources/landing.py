@@ -13,7 +13,7 @@ from confluent_kafka import Message
 
 from resources.columns import ColumnDecoder, Refused
 from resources.contract import BadRecordError
-from resources.kafka import Lot, event_time, timestamp
+from resources.kafka import Lot, event_times
 from resources.tables import TABLES, TIME
 from resources.windows import Grid
 
@@ -44,15 +44,16 @@ class Landing:
                 self._take(lot)
 
     def _take(self, lot: Lot) -> None:
-        stamps = pl.Series(list(map(timestamp, lot.messages)), dtype=pl.Int64)
-        values = [message.value() for message in lot.messages]
-        rows, refused = self.decoded(values, (stamps * 1000).cast(TIME))
+        times = event_times(lot.messages)
+        rows, refused = self.decoded([message.value() for message in lot.messages], times)
         partitions = pl.Series("kafka_partition", lot.partitions, dtype=pl.Int32)
         offsets = pl.Series("kafka_offset", lot.offsets, dtype=pl.Int64)
         too_late = (rows["event_time"] < self.limits[0]).alias("too_late")
         self.add(rows.hstack([partitions, offsets, too_late]))
         if refused:
-            letters = [self._dead_letter(lot, place, error) for place, error in sorted(refused.items())]
+            letters = [
+                self._dead_letter(lot, place, times[place], refused[place]) for place in sorted(refused)
+            ]
             self._dead.append(pl.DataFrame(letters, schema=_DEAD_LETTERS))
 
     def decoded(self, values: Sequence[bytes | None], timestamps: pl.Series) -> tuple[pl.DataFrame, Refused]:
@@ -74,9 +75,10 @@ class Landing:
         """Add decoded rows, with ``kafka_partition``, ``kafka_offset`` and ``too_late``."""
         self._lots.append(rows)
 
-    def _dead_letter(self, lot: Lot, place: int, error: BadRecordError) -> dict[str, object]:
+    def _dead_letter(
+        self, lot: Lot, place: int, moment: datetime | None, error: BadRecordError
+    ) -> dict[str, object]:
         message = lot.messages[place]
-        moment = event_time(message)
         home = self.grid.home(moment) if moment else None
         return {
             "date": home.date if home else self.taken_at.date(),

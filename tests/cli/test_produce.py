@@ -15,7 +15,7 @@ from cli.produce import command
 from cli.sending import spread
 from cli.table_file import TableFile
 from resources.errors import SettingError, TransientError
-from resources.kafka import event_time
+from resources.kafka import event_times
 from tests.cli.conftest import MakeTopic, use_contract
 
 AT = datetime(2026, 11, 24, 5, 5, tzinfo=UTC)
@@ -122,7 +122,9 @@ def test_event_times_are_the_timestamps_spread_in_file_order(make_topic: MakeTop
     topic = make_topic(partitions=3)
     result = run(csv_of(tmp_path, rows(421)), "--at", "2026-11-24T05:05Z", "--over", "5m")
     assert result.output.strip().endswith("421 acknowledged, 0 refused")
-    times = {json.loads(m.value() or b"")["Unique id"]: event_time(m) for m in topic.messages()}
+    messages = topic.messages()
+    ids = [json.loads(message.value() or b"")["Unique id"] for message in messages]
+    times = dict(zip(ids, event_times(messages), strict=True))
     even = spread(AT, FIVE_MINUTES, 421)
     assert times == {f"id-{n}": even(n) for n in range(421)}
 
@@ -156,13 +158,13 @@ def test_without_at_the_event_time_is_now(make_topic: MakeTopic, tmp_path: Path)
     topic = make_topic()
     before = datetime.now(UTC) - timedelta(milliseconds=1)
     assert run(csv_of(tmp_path, rows(5))).exit_code == 0
-    assert all(before <= (event_time(m) or AT) <= datetime.now(UTC) for m in topic.messages())
+    assert event_times(topic.messages()).is_between(before, datetime.now(UTC)).all()
 
 
 def test_rate_is_kept(make_topic: MakeTopic, tmp_path: Path) -> None:
     topic = make_topic()
     assert run(csv_of(tmp_path, rows(101)), "--rate", "100").exit_code == 0
-    times = [event_time(message) or AT for message in topic.messages()]
+    times = event_times(topic.messages()).to_list()
     assert (max(times) - min(times)).total_seconds() == pytest.approx(1, abs=0.3)
 
 

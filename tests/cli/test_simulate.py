@@ -22,7 +22,7 @@ from cli.sending import spread
 from cli.simulate import command
 from resources.contract import BadRecordError, Contract, Record, load_contract
 from resources.errors import SettingError
-from resources.kafka import event_time
+from resources.kafka import event_times
 from resources.windows import Grid
 from tests.cli.conftest import CONTRACT, MakeTopic, use_contract
 
@@ -177,9 +177,7 @@ def test_last_windows_are_filled_evenly_and_the_command_ends(make_topic: MakeTop
     newest = GRID.newest_closed(datetime.now(UTC))
     assert result.exit_code == 0
     times: dict[str, list[datetime]] = {}
-    for message in topic.messages():
-        moment = event_time(message)
-        assert moment
+    for moment in event_times(topic.messages()):
         times.setdefault(GRID.home(moment).key, []).append(moment)
     windows = [GRID.window(key) for key in sorted(times)]
     assert len(windows) == 3
@@ -198,11 +196,11 @@ def test_live_stream_keeps_its_rate_and_tells_what_it_sent(make_topic: MakeTopic
     assert len(messages) == pytest.approx(200, abs=20)
     assert f"{len(messages)} acknowledged, 0 refused" in result.output
     bad = 0
-    for message in messages:
+    for message, moment in zip(messages, event_times(messages), strict=True):
         try:
             record = topic.contract.decode(message.value() or b"")
             assert message.key() == record.id.encode()
-            bad += (event_time(message) or START) > datetime.now(UTC) + MAX_FUTURE / 2
+            bad += moment > datetime.now(UTC) + MAX_FUTURE / 2
         except BadRecordError:
             bad += 1
     assert f"{bad} bad" in result.output

@@ -4,13 +4,15 @@ import logging
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from confluent_kafka import Message, Producer
 
 import resources.kafka
 from resources.errors import SettingError, TransientError
-from resources.kafka import Topic, event_time, producer
+from resources.kafka import Topic, event_times, producer
 from resources.settings import Settings
 from tests.resources.conftest import Feed, MakeFeed, record
 from tests.resources.intake_checks import messages_of
@@ -85,9 +87,10 @@ def test_a_message_of_no_use_of_a_timestamp_has_none() -> None:
         def __init__(self, kind: int, milliseconds: int) -> None:
             self.timestamp = lambda: (kind, milliseconds)
 
-    assert event_time(Stamped(0, -1)) is None  # type: ignore[arg-type]
-    assert event_time(Stamped(1, 2**62)) is None  # type: ignore[arg-type]
-    assert event_time(Stamped(1, 1_250)) == datetime(1970, 1, 1, 0, 0, 1, 250_000, UTC)  # type: ignore[arg-type]
+    stamped: Any = [Stamped(0, -1), Stamped(0, 5), Stamped(1, 2**62), Stamped(1, 1_250)]
+    moment = datetime(1970, 1, 1, 0, 0, 1, 250_000, UTC)
+    assert event_times(stamped).to_list() == [None, None, None, moment]
+    assert event_times([]).dtype == pl.Datetime("us", "UTC")
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
