@@ -71,8 +71,8 @@ class ClusterModel:
         """
         if not records:
             return np.empty(0, dtype=np.int64), np.empty(0)
-        squares = self.squares(records)
-        return squares.argmin(axis=1), np.sqrt(squares.min(axis=1))
+        clusters, squares = nearest(self.encode(records), self.centres)
+        return clusters, np.sqrt(squares)
 
     def squares(self, records: Sequence[Mapping[str, Value]]) -> Floats:
         """Each record's squared distances to all centres, shape (n, k)."""
@@ -92,8 +92,9 @@ class ClusterModel:
         return {"features": features, "centres": self.centres.tolist()}
 
 
-_AT_ONCE = 8_192
-"""Points whose distances, coordinate by coordinate, stay in a processor's nearest cache."""
+_AT_ONCE = 32_768
+"""Points whose distances are worked out at once: they stay in a processor's second cache, and threads side by
+side wait for Python's lock a quarter as often as with those that the first would hold."""
 
 
 def squared_distances(points: Floats, centres: Floats) -> Floats:
@@ -105,8 +106,22 @@ def squared_distances(points: Floats, centres: Floats) -> Floats:
     squares = np.zeros((len(centres), len(points)))
     for start in range(0, len(points), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        for column, places in zip(points[part].T, centres.T, strict=True):
-            for number, place in enumerate(places):
-                differences = column - place
-                squares[number, part] += np.multiply(differences, differences, out=differences)
+        columns = points[part].T
+        differences = np.empty(columns.shape[1])
+        for totals, centre in zip(squares[:, part], centres, strict=True):
+            for column, place in zip(columns, centre, strict=True):
+                np.subtract(column, place, out=differences)
+                np.multiply(differences, differences, out=differences)
+                np.add(totals, differences, out=totals)
     return squares.T
+
+
+def nearest(points: Floats, centres: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Of each point (n, d) the nearest centre (k, d), of equally near ones the first, shape (n,); and the
+    squared distance to it, shape (n,)."""
+    squares = squared_distances(points, centres).T
+    least, clusters = squares[0], np.zeros(len(points), np.int64)
+    for number, each in enumerate(squares[1:], 1):
+        np.copyto(clusters, number, where=each < least)
+        least = np.minimum(least, each)
+    return clusters, least

@@ -10,14 +10,16 @@ from functools import partial
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from scipy.sparse import csc_array
 
 from platform_assets.training.points import BLOCK, Points
 from platform_assets.training.quality import Quality, Sums, added_up, quality_of, silhouettes
 from platform_assets.training.sampling import Lightweight
-from resources.cluster_model import Feature, Floats, squared_distances
+from resources.cluster_model import Feature, Floats, nearest, squared_distances
 from resources.contract import Contract
 
+_COLUMNS = 8
+"""So many coordinates are added up at once: of a point they lie side by side in the processor's caches."""
 _QUARTERS = (0.25, 0.5, 0.75)
 _COUNTED = {
     "partition": pl.Int64, "feature": pl.String, "label": pl.String, "count": pl.Int64, "present": pl.Int64,
@@ -115,7 +117,7 @@ class PointsInProcess:
 
     def quality(self, centres: Floats, found: Sums) -> Quality:
         def score(block: Floats, _: slice) -> Floats:
-            clusters = squared_distances(block, centres).argmin(axis=1)
+            clusters = nearest(block, centres)[0]
             scores = silhouettes(block, clusters, found, centres)
             return np.bincount(clusters, scores, len(centres)).astype(np.float64)
 
@@ -127,8 +129,13 @@ class PointsInProcess:
 
 
 def _sums(centres: Floats, block: Floats, _: slice) -> Floats:
-    """Of each cluster the number of points, and the sums of squares and coordinates: shape (k, 2 + d)."""
-    squares = squared_distances(block, centres)
-    clusters: NDArray[np.int64] = squares.argmin(axis=1)
-    summed = [None, squares.min(axis=1), *block.T]
-    return np.column_stack([np.bincount(clusters, weights, len(centres)) for weights in summed])
+    """Of each cluster the number of points, and the sums of squares and coordinates: shape (k, 2 + d).
+
+    Sparse products add up in the order of the points, as ``np.bincount`` does, in half its time.
+    """
+    clusters, squares = nearest(block, centres)
+    count, k = len(block), len(centres)
+    one_each = csc_array((np.ones(count), clusters, np.arange(count + 1)), (k, count))
+    values, places = [squares, *block.T], range(0, 1 + block.shape[1], _COLUMNS)
+    sums = [one_each @ np.column_stack(values[place : place + _COLUMNS]) for place in places]
+    return np.column_stack([np.bincount(clusters, minlength=k), *sums])

@@ -1,23 +1,21 @@
-"""Records of a frame as points, in blocks: encoded as ``Feature.encode`` does it; few of them are held."""
+"""Records of a frame as points, in blocks: encoded as ``Feature.encode`` does it, anew for each look."""
 
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from resources.cluster_model import ClusterModel, Feature, Floats, squared_distances
+from resources.cluster_model import ClusterModel, Feature, Floats, nearest
 from resources.contract import Contract
 
 BLOCK = 65_536
 """Points that are looked at at once: they and their distances stay in the processor's caches."""
-_HELD_BYTES = 1 << 27
-"""Points that take no more are encoded once; of others each look encodes them again."""
 T = TypeVar("T")
 
 
@@ -53,22 +51,10 @@ class Points:
         return np.ascontiguousarray(self._encoded(slice(0, len(self))))
 
     def _encoded(self, place: slice) -> Floats:
-        """Each coordinate of a block lies in one piece."""
-        held = self._held.get((place.start, place.stop))
-        if held is not None:
-            return held
-        block = self.records[place]
-        points: Floats = np.vstack([encode(block).T for encode in self._encoders]).T
-        if len(self) * points.shape[1] * points.itemsize <= _HELD_BYTES:
-            self._held[place.start, place.stop] = points
-        return points
+        return _points(self.records[place], self._encoders)
 
     @cached_property
-    def _held(self) -> dict[tuple[int, int], Floats]:
-        return {}
-
-    @cached_property
-    def _encoders(self) -> list[Callable[[pl.DataFrame], Floats]]:
+    def _encoders(self) -> "list[_Encoder]":
         return [_encoder(self.records[self.contract.columns[each.name]], each) for each in self.features]
 
 
@@ -79,40 +65,58 @@ def encoded(records: pl.DataFrame, features: Sequence[Feature]) -> Floats:
     typed = records.with_columns(lacking).select(
         pl.col(each.name).cast(kinds[each.kind]) for each in features
     )
-    return np.hstack([_encoder(typed[each.name], each)(typed) for each in features])
+    return _points(typed, [_encoder(typed[each.name], each) for each in features])
 
 
 def clusters_of(records: pl.DataFrame, model: ClusterModel) -> NDArray[np.int64]:
     """The cluster of each of few records, shape (n,), as ``ClusterModel.assign`` has it."""
-    nearest: NDArray[np.int64] = squared_distances(encoded(records, model.features), model.centres).argmin(1)
-    return nearest
+    return nearest(encoded(records, model.features), model.centres)[0]
 
 
-def _encoder(values: pl.Series, feature: Feature) -> Callable[[pl.DataFrame], Floats]:
-    return _number(values.name, feature) if feature.kind == "number" else _category(values, feature)
+class _Encoder(NamedTuple):
+    """How a column becomes so many coordinates: ``write`` makes them of its values, shape (width, n)."""
+
+    column: str
+    width: int
+    write: Callable[[pl.Series, Floats], object]
 
 
-def _number(column: str, feature: Feature) -> Callable[[pl.DataFrame], Floats]:
-    def encode(block: pl.DataFrame) -> Floats:
-        filled: Floats = block[column].fill_null(feature.fill).to_numpy()
-        return filled[:, None] * feature.scale
+def _points(records: pl.DataFrame, encoders: Sequence[_Encoder]) -> Floats:
+    """Shape (n, sum of widths); each coordinate lies in one piece."""
+    points = np.empty((sum(each.width for each in encoders), records.height))
+    start = 0
+    for column, width, write in encoders:
+        write(records[column], points[start : start + width])
+        start += width
+    return points.T
 
-    return encode
+
+def _encoder(values: pl.Series, feature: Feature) -> _Encoder:
+    write = _number(feature) if feature.kind == "number" else _category(values, feature)
+    return _Encoder(values.name, feature.width, write)
 
 
-def _category(values: pl.Series, feature: Feature) -> Callable[[pl.DataFrame], Floats]:
+def _number(feature: Feature) -> Callable[[pl.Series, Floats], object]:
+    return lambda values, out: np.multiply(_filled(values, feature.fill), feature.scale, out=out[0])
+
+
+def _category(values: pl.Series, feature: Feature) -> Callable[[pl.Series, Floats], object]:
     """By a table from a category's code to its encoding; the last row is that of a missing one."""
     known = values.unique().drop_nulls()
     codes = known.to_physical().to_numpy().astype(np.int64)
     table: Floats = np.repeat(feature.encode([None]), codes.max(initial=-1) + 2, axis=0)
     table[codes] = feature.encode(known.cast(pl.String).to_list())
-    name = values.name
 
-    def encode(block: pl.DataFrame) -> Floats:
-        code = block[name].to_physical().fill_null(len(table) - 1).to_numpy()
-        return cast(Floats, table[code])
+    def write(values: pl.Series, out: Floats) -> None:
+        code = _filled(values.to_physical(), len(table) - 1)
+        for coordinate, column in zip(out, table.T, strict=True):
+            np.take(column, code, out=coordinate, mode="clip")
 
-    return encode
+    return write
+
+
+def _filled(values: pl.Series, missing: float | None) -> NDArray[Any]:
+    return (values.fill_null(missing) if values.null_count() else values).to_numpy()
 
 
 def assigned(points: Points, centres: Floats) -> tuple[NDArray[np.int32], Floats]:
@@ -121,9 +125,9 @@ def assigned(points: Points, centres: Floats) -> tuple[NDArray[np.int32], Floats
 
     clusters, distances = np.empty(len(points), np.int32), np.empty(len(points))
 
-    def nearest(block: Floats, place: slice) -> None:
-        squares = squared_distances(block, centres)
-        clusters[place], distances[place] = squares.argmin(axis=1), np.sqrt(squares.min(axis=1))
+    def assign(block: Floats, place: slice) -> None:
+        clusters[place], squares = nearest(block, centres)
+        np.sqrt(squares, out=distances[place])
 
-    points.each(nearest)
+    points.each(assign)
     return clusters, distances

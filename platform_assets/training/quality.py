@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
-from resources.cluster_model import Floats, squared_distances
+from resources.cluster_model import Floats, nearest, squared_distances
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ class Sums:
 
 def quality(points: Floats, centres: Floats) -> Quality:
     """The scores of points, shape (n, d), each with the nearest of the centres, shape (k, d)."""
-    squares = squared_distances(points, centres)
-    clusters, least = squares.argmin(axis=1), squares.min(axis=1)
+    clusters, least = nearest(points, centres)
     found = added_up(clusters, np.column_stack([np.ones(len(points)), least, points]), centres)
     scores = silhouettes(points, clusters, found, centres)
     totals = np.bincount(clusters, weights=scores, minlength=len(centres))
