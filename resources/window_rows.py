@@ -1,7 +1,9 @@
 """A window's records in the memory of the run that answers it: what it landed itself is not read back."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 
@@ -173,7 +175,9 @@ class WindowRows:
 
 
 def _selection(frames: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, pl.Series]:
-    return pl.concat(map(_latest, frames)), pl.concat(frame["intake"] for frame in frames)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        latest = list(threads.map(_latest, frames))
+    return pl.concat(latest), pl.concat(frame["intake"] for frame in frames)
 
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:
