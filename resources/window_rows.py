@@ -49,6 +49,7 @@ class WindowRows:
         self._erasures = ""
         self._attempts: list[str] = []
         self._kept = Shelves()
+        self._so_far: tuple[pl.DataFrame, pl.Series] | None = None
         self._selected: dict[str, pl.DataFrame] = {}
 
     def fit(self, records: int) -> bool:
@@ -69,8 +70,7 @@ class WindowRows:
         if not self.fit(self._kept.height + rows.height):
             self._forget()
         elif rows.height:
-            self._attempts.append(intake.attempt)
-            self._kept.add(rows)
+            self._keep(rows, [intake.attempt])
 
     def so_far(self, window: Window, intakes: Intakes) -> tuple[pl.DataFrame, pl.Series] | None:
         """The :meth:`selection` of what has landed for the open window, all of which is kept from now on.
@@ -81,9 +81,11 @@ class WindowRows:
         if not self._keeps_of(window, attempts) or not self.fit(intakes.records(window)):
             return None
         for landed_by, rows in self._read(window, intakes, attempts.difference(self._attempts)):
-            self._kept.add(rows)
-            self._attempts += landed_by
-        return _selection(self._kept.frames()) if self._kept.height else None
+            self._keep(rows, landed_by)
+        if not self._kept.height:
+            return None
+        self._so_far = self._so_far or _selection(self._kept.frames())
+        return self._so_far
 
     def selection(self, window: Window, intakes: Intakes, covered: int) -> tuple[pl.DataFrame, pl.Series]:
         """A window's records, the latest of each record id, by rising id; and the intakes of all that landed.
@@ -92,7 +94,12 @@ class WindowRows:
         """
         attempts, landed = set(intakes.attempts_with(window, covered)), Shelves()
         if self._keeps_of(window, attempts):
-            landed, attempts = self._kept, attempts.difference(self._attempts)
+            attempts = attempts.difference(self._attempts)
+            if self._so_far and not attempts:
+                found = self._so_far
+                self._forget()
+                return found
+            landed = self._kept
             self._forget()
         for _, rows in self._read(window, intakes, attempts):
             landed.add(rows)
@@ -147,8 +154,13 @@ class WindowRows:
         kept = self._kept.some(most)
         return self._typed(self._empty()).collect() if kept is None else kept
 
+    def _keep(self, rows: pl.DataFrame, landed_by: Sequence[str]) -> None:
+        self._so_far = None
+        self._kept.add(rows)
+        self._attempts += landed_by
+
     def _forget(self) -> None:
-        self._window, self._attempts, self._kept = None, [], Shelves()
+        self._window, self._attempts, self._kept, self._so_far = None, [], Shelves(), None
 
     def _landed(self, window: Window, attempts: Sequence[str]) -> pl.LazyFrame:
         """What attempts landed for a window, without too late and erased ones."""

@@ -61,6 +61,12 @@ def test_what_a_run_kept_is_what_the_lake_has_whoever_landed_it(
         intakes.append(named(number, len(ids)))
         if draw.random() < 0.7:  # else another taker's
             kept.land(intakes[-1], rows)
+        if draw.random() < 0.5:
+            so_far = kept.so_far(FIRST, Intakes.of(intakes))
+            expected = WindowRows(lake, contract, 0).selection(FIRST, Intakes.of(intakes), number)
+            assert so_far or expected[0].is_empty()
+            if so_far:
+                assert_frame_equal(shown(so_far), shown(expected))
     everything = Intakes.of(intakes)
     expected = WindowRows(lake, contract, 0).selection(FIRST, everything, 5)
     found = kept.selection(FIRST, everything, 5)
@@ -78,9 +84,20 @@ def test_a_record_that_was_erased_meanwhile_is_not_selected(lake: Lake, contract
     kept, intakes = WindowRows(lake, contract, PLENTY), Intakes.of([named(1, 2)])
     kept.keep(FIRST)
     kept.land(named(1, 2), rows)
+    assert kept.so_far(FIRST, intakes)
     lake.mark_erasure()
     lake.commit("records", lambda t: t.update({"record_id": "NULL"}, predicate="record_id = 'person'"))
     assert kept.selection(FIRST, intakes, 1)[0]["record_id"].to_list() == ["other"]
+
+
+def test_what_was_selected_so_far_is_not_selected_again(lake: Lake, contract: Contract) -> None:
+    rows = landing(random.Random(3), 1, ["one", "two"])
+    lake.append("records", rows)
+    kept, intakes = WindowRows(lake, contract, PLENTY), Intakes.of([named(1, 2)])
+    kept.keep(FIRST)
+    kept.land(named(1, 2), rows)
+    so_far = kept.so_far(FIRST, intakes)
+    assert kept.selection(FIRST, intakes, 1) is so_far
 
 
 def test_a_window_that_outgrows_the_memory_is_read_from_the_lake(lake: Lake, contract: Contract) -> None:
