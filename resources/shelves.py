@@ -10,7 +10,8 @@ import polars as pl
 from resources.id_order import by_id
 
 SHELF = 1 << 19
-"""Rows that are sorted and copied at once, at most; a shelf with more is divided."""
+"""Rows that are sorted and copied at once, at most; a shelf with more is divided. The first may have twice as
+many: as long as it is the only one, each row is copied once, when it is asked for."""
 _PARTS = 8
 _FEW = 6
 
@@ -43,7 +44,8 @@ class Shelves:
         shelf.append(part)
         if len(self._shelves) > 1:
             _merge(shelf)
-        if sum(frame.height for frame in shelf) > SHELF:
+        most = SHELF if len(self._shelves) > 1 else 2 * SHELF
+        if sum(frame.height for frame in shelf) > most:
             self._divide(place)
 
     def _divide(self, place: int) -> None:
