@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from platform_assets.cluster_stats import statistics_of
 from platform_assets.clustering_results import clustered, write_ahead
-from platform_assets.models import in_process, trained
+from platform_assets.models import in_process, train_ahead, trained
 from platform_assets.run import Platform
 from platform_assets.spark_session import SparkConnectResource
 from resources.batch import batch_of
@@ -23,7 +23,8 @@ surer one of them comes in the grace, and the more is made in vain."""
 
 
 def work_ahead(platform: Platform, spark: SparkConnectResource, window: Window) -> bool:
-    """Train on what has come for a window, assign, sum up and write it; a large window is sorted, no more.
+    """Train on what has come for a window, assign, sum up and write it; a large window is sorted and a sample
+    of it fitted, no more.
 
     Nothing is committed. Files that no commit will name are upkeep's to remove.
 
@@ -32,7 +33,7 @@ def work_ahead(platform: Platform, spark: SparkConnectResource, window: Window) 
     """
     intakes, lake, grid = platform.taker.ledger.intakes(), platform.lake, platform.grid
     so_far, landed = platform.rows.so_far(window, intakes), intakes.records(window)
-    if so_far is None or landed > MOST or not in_process(platform, landed):
+    if so_far is None or not in_process(platform, landed):
         return False
     scheme, pin = platform.settings.model_scheme, pin_of(lake, platform.contract, grid, window)
     batch, kept = batch_of(
@@ -41,6 +42,9 @@ def work_ahead(platform: Platform, spark: SparkConnectResource, window: Window) 
     if batch.pinned or not in_process(platform, batch.seen):
         return False
     platform.rows.hold(batch.digest, kept)
+    train_ahead(platform, batch)
+    if landed > MOST:
+        return False
     stored = Stored(Version(window, batch.revision), trained(spark, platform, batch))
     if stored.model:
         found = clustered(platform, batch, stored.model)

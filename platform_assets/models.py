@@ -1,6 +1,8 @@
 """``model_1``, ``model_2``, ``model_3``: a KMeans model of one window, one asset per slot of the cycle."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -12,9 +14,9 @@ from platform_assets.partitions import Partitions, source_mapping
 from platform_assets.run import RETRIES, Platform, window_of
 from platform_assets.spark_session import SparkConnectResource
 from platform_assets.training.engines import Records
-from platform_assets.training.features import profile
+from platform_assets.training.features import Profile, profile
 from platform_assets.training.trainers import TRAINERS
-from platform_assets.training.training import Stopwatch
+from platform_assets.training.training import Stopwatch, Training
 from resources.batch import Batch
 from resources.contract import ClusterRange, Contract
 from resources.scheme import DISJOINT, Scheme
@@ -28,6 +30,7 @@ _SCORES = (
     "converged", "iterations", "starts", "found", "sample",
 )  # fmt: skip
 
+_BEGUN = "begun training"
 _REHEARSED = 2_000
 """So many records are enough to have everything loaded that training takes."""
 
@@ -63,9 +66,19 @@ def make_model(slot: int, partitions: Partitions, scheme: Scheme = DISJOINT) -> 
 
 def trained(spark: SparkConnectResource, platform: Platform, batch: Batch) -> dict[str, Any]:
     """What training on a batch gives of the columns of ``models``; there is at least one record."""
-    return platform.made.once(
-        "model", batch.digest, lambda: _trained(seen_records(spark, platform, batch), platform.contract)
-    )
+
+    def make() -> dict[str, Any]:
+        begun = platform.made.found(_BEGUN, batch.digest)
+        finish = begun or _begun(seen_records(spark, platform, batch), platform.contract)
+        row: dict[str, Any] = finish()
+        return row
+
+    return platform.made.once("model", batch.digest, make)
+
+
+def train_ahead(platform: Platform, batch: Batch) -> None:
+    """Begin training on a batch that the run has in memory: what a sample of it takes."""
+    platform.made.once(_BEGUN, batch.digest, lambda: _begun(platform.seen(batch), platform.contract))
 
 
 def seen_records(spark: SparkConnectResource, platform: Platform, batch: Batch) -> Records:
@@ -142,13 +155,20 @@ def _empty(platform: Platform, batch: Batch) -> dict[str, Any]:
     }
 
 
-def _trained(records: Records, contract: Contract) -> dict[str, Any]:
+def _begun(records: Records, contract: Contract) -> Callable[[], dict[str, Any]]:
     watch = Stopwatch()
     with watch.step("profile"):
         found = profile(records, contract)
     if not found.enough:
-        return {"state": "too-few", "left_out": found.left_out}
-    training = TRAINERS[contract.trainer].train(records, contract, found)
+        return lambda: {"state": "too-few", "left_out": found.left_out}
+    finish = TRAINERS[contract.trainer].begin(records, contract, found)
+    return partial(_trained, finish, found, contract, watch)
+
+
+def _trained(
+    finish: Callable[[], Training], found: Profile, contract: Contract, watch: Stopwatch
+) -> dict[str, Any]:
+    training = finish()
     return {
         **training.row(),
         "state": "trained" if len(training.model.centres) >= contract.fewest_clusters else "too-few",

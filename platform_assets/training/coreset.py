@@ -6,7 +6,10 @@ over its probability. A window no larger than the sample is its own, and the fit
 """
 
 import math
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -51,45 +54,57 @@ def in_order(records: DataFrame, count: int) -> DataFrame:
     return records.repartition(blocks, "record_id").sortWithinPartitions("record_id")
 
 
-def train(records: Records, contract: Contract, found: Profile) -> Training:
-    """Fit the centres: to all points, or to a sample of them and then to all.
+def begin(records: Records, contract: Contract, found: Profile) -> Callable[[], Training]:
+    """Fit the centres to a sample; what is returned moves them by all records, and scores them. Of no more
+    records than a sample has it does everything.
 
     Args:
         records: those of Spark :func:`in_order`.
         found: what they look like; there are enough.
     """
     points = engine(records, contract).points(found.features, found.records)
-    try:
-        return (_exact if found.records <= SAMPLE else _refined)(points, contract, found)
-    finally:
-        points.release()
+    with ExitStack() as ending:
+        ending.callback(points.release)
+        if found.records <= SAMPLE:
+            return partial(_exact, ending.pop_all(), points, contract, found)
+        watch = Stopwatch()
+        with watch.step("sample"):
+            coreset = Lightweight(SAMPLE, found.records, found.means, found.squares, contract.seed)
+            rows = _in_order(points.drawn(coreset))
+            sample, weights = rows[:, :-1], rows[:, -1]
+        fit, candidates = _fitted(contract, sample, weights, watch)
+        return partial(_refined, ending.pop_all(), points, found, fit, candidates, len(sample), watch)
 
 
-def _exact(points: EnginePoints, contract: Contract, found: Profile) -> Training:
+def _exact(ending: ExitStack, points: EnginePoints, contract: Contract, found: Profile) -> Training:
     watch = Stopwatch()
-    with watch.step("sample"):
-        sample = _in_order(points.rows())
-    fit, candidates = _fitted(contract, sample, np.ones(len(sample)), watch)
-    with watch.step("score"):
-        scores = quality(sample, fit.centres)
+    with ending:
+        with watch.step("sample"):
+            sample = _in_order(points.rows())
+        fit, candidates = _fitted(contract, sample, np.ones(len(sample)), watch)
+        with watch.step("score"):
+            scores = quality(sample, fit.centres)
     return _training(found, fit, candidates, scores, len(sample), watch)
 
 
-def _refined(points: EnginePoints, contract: Contract, found: Profile) -> Training:
-    watch = Stopwatch()
-    with watch.step("sample"):
-        coreset = Lightweight(SAMPLE, found.records, found.means, found.squares, contract.seed)
-        rows = _in_order(points.drawn(coreset))
-        sample, weights = rows[:, :-1], rows[:, -1]
-    fit, candidates = _fitted(contract, sample, weights, watch)
-    with watch.step("refine"):
-        lloyd = _lloyd(points, fit.centres)
-    with watch.step("score"):
-        scores = points.quality(lloyd.centres, lloyd.sums)
+def _refined(
+    ending: ExitStack,
+    points: EnginePoints,
+    found: Profile,
+    fit: Fit,
+    candidates: tuple[Candidate, ...],
+    sample: int,
+    watch: Stopwatch,
+) -> Training:
+    with ending:
+        with watch.step("refine"):
+            lloyd = _lloyd(points, fit.centres)
+        with watch.step("score"):
+            scores = points.quality(lloyd.centres, lloyd.sums)
     moved = replace(
         fit, centres=lloyd.centres, converged=lloyd.converged, iterations=fit.iterations + lloyd.steps
     )
-    return _training(found, moved, candidates, scores, len(sample), watch)
+    return _training(found, moved, candidates, scores, sample, watch)
 
 
 def _training(

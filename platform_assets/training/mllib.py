@@ -1,5 +1,8 @@
 """The trainer ``mllib``: KMeans of pyspark.ml, one start from the contract's seed."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.functions import array_to_vector
@@ -23,13 +26,17 @@ def in_order(records: DataFrame, count: int) -> DataFrame:
     return records.repartition(1).sortWithinPartitions("event_time", "kafka_partition", "kafka_offset")
 
 
-def train(ordered: Records, contract: Contract, found: Profile) -> Training:
-    """Fit KMeans on the encoded records.
+def begin(ordered: Records, contract: Contract, found: Profile) -> Callable[[], Training]:
+    """What is returned fits KMeans on the encoded records.
 
     Args:
         ordered: the records, :func:`in_order`.
         found: what they look like; there are enough.
     """
+    return partial(_train, ordered, contract, found)
+
+
+def _train(ordered: Records, contract: Contract, found: Profile) -> Training:
     assert isinstance(ordered, DataFrame)
     watch = Stopwatch()
     points, names = with_point(ordered, contract, found.features)

@@ -19,15 +19,20 @@ class Trainer:
     Attributes:
         in_process: whether it trains on records in memory; else on Spark's frames alone.
         in_order: lays so many of Spark's records out so that training repeats to the last bit.
-        train: on records so laid out, under a contract, with what was found of them.
+        begin: on records so laid out, under a contract, with what was found of them: gives the rest to do,
+            which gives the training.
     """
 
     in_process: bool
     in_order: Callable[[DataFrame, int], DataFrame]
-    train: Callable[[Records, Contract, Profile], Training]
+    begin: Callable[[Records, Contract, Profile], Callable[[], Training]]
+
+    def train(self, records: Records, contract: Contract, found: Profile) -> Training:
+        """Begin, and do the rest."""
+        return self.begin(records, contract, found)()
 
 
 TRAINERS = {
-    "coreset": Trainer(True, coreset.in_order, coreset.train),
-    "mllib": Trainer(False, mllib.in_order, mllib.train),
+    "coreset": Trainer(True, coreset.in_order, coreset.begin),
+    "mllib": Trainer(False, mllib.in_order, mllib.begin),
 }

@@ -145,6 +145,20 @@ def test_nothing_is_made_ahead_of_no_record_or_of_too_many(
     assert files(attended) == []
 
 
+def test_training_on_too_many_is_begun_ahead_and_not_again(
+    attended: Attended, calm: Reviewed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "MOST", 300)
+    window = attended.windows[0]
+    attended.platform.rows.keep(window)
+    for reviewed in (attended, calm):
+        reviewed.land(window, 1, 301)
+    assert not attended.ahead(window)
+    expected = answered(calm, window)
+    monkeypatch.setattr(models, "_begun", not_again)
+    assert answered(attended, window) == expected
+
+
 def test_a_window_of_too_few_points_has_an_answer_without_clusters(attended: Attended) -> None:
     window = attended.windows[0]
     attended.platform.rows.keep(window)

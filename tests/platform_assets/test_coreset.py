@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from pyspark.sql import SparkSession
 
-from platform_assets.training.coreset import SAMPLE, in_order, train
+from platform_assets.training.coreset import SAMPLE, begin, in_order
 from platform_assets.training.features import profile
 from platform_assets.training.quality import quality
 from platform_assets.training.restarts import best_fit
@@ -47,7 +47,7 @@ def rows(count: int, seed: int) -> list[Row]:
 
 def fit(make: MakeFrame, contract: Contract, records: list[Row], files: int = 1) -> Training:
     ordered = in_order(make(contract, records, files), len(records))
-    return train(ordered, contract, profile(ordered, contract))
+    return begin(ordered, contract, profile(ordered, contract))()
 
 
 @pytest.fixture(scope="module")

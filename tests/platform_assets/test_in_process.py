@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from pyspark.sql import DataFrame
 
-from platform_assets.training.coreset import SAMPLE, in_order, train
+from platform_assets.training.coreset import SAMPLE, begin, in_order
 from platform_assets.training.engines import engine
 from platform_assets.training.features import profile
 from platform_assets.training.points import Points, assigned
@@ -51,7 +51,7 @@ def test_the_encoders_are_those_that_spark_fits(varied: Contract, frame: MakeFra
 def test_a_small_window_gets_the_model_that_spark_gives(varied: Contract, frame: MakeFrame) -> None:
     rows = random_rows(varied, 2_000, 6, nulls=0.05)
     mine, sparks = (
-        train(records, varied, profile(records, varied))
+        begin(records, varied, profile(records, varied))()
         for records in (in_memory(varied, rows), in_order(frame(varied, rows), len(rows)))
     )
     assert mine.model.centres == pytest.approx(sparks.model.centres, rel=1e-9, abs=1e-12)
@@ -83,21 +83,21 @@ def test_a_large_window_is_fitted_as_well_as_by_spark_and_repeats_to_the_last_bi
     rows = large_rows(70_000, 1)
     records = in_memory(LARGE_CONTRACT, rows)
     found = profile(records, LARGE_CONTRACT)
-    mine = train(records, LARGE_CONTRACT, found)
+    mine = begin(records, LARGE_CONTRACT, found)()
     assert mine.sample == pytest.approx(SAMPLE, rel=0.05)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    again = train(in_memory(LARGE_CONTRACT, rows[::-1]), LARGE_CONTRACT, found)
+    again = begin(in_memory(LARGE_CONTRACT, rows[::-1]), LARGE_CONTRACT, found)()
     assert again.model.centres.tobytes() == mine.model.centres.tobytes()
     assert again.quality == mine.quality
     ordered = in_order(frame(LARGE_CONTRACT, rows), len(rows))
-    sparks = train(ordered, LARGE_CONTRACT, profile(ordered, LARGE_CONTRACT))
+    sparks = begin(ordered, LARGE_CONTRACT, profile(ordered, LARGE_CONTRACT))()
     assert mine.quality.inertia == pytest.approx(sparks.quality.inertia, rel=1e-4)
 
 
 def test_records_are_assigned_as_the_stored_model_assigns_them(varied: Contract) -> None:
     rows = random_rows(varied, 1_000, 7, nulls=0.05)
     records = in_memory(varied, rows)
-    model = train(records, varied, profile(records, varied)).model
+    model = begin(records, varied, profile(records, varied))().model
     others = random_rows(varied, 3_000, 8, nulls=0.2, unseen=0.2)
     by_id = sorted(others, key=lambda row: str(row[varied.id]).encode())
     clusters, distances = assigned(Points(in_memory(varied, others), varied, model.features), model.centres)
