@@ -55,8 +55,8 @@ def in_order(records: DataFrame, count: int) -> DataFrame:
 
 
 def begin(records: Records, contract: Contract, found: Profile) -> Callable[[], Training]:
-    """Fit the centres to a sample; what is returned moves them by all records, and scores them. Of no more
-    records than a sample has it does everything.
+    """Fit the centres to a sample; what is returned moves them by all records, and scores them. Where there
+    are no more records than a sample has, it does everything.
 
     Args:
         records: those of Spark :func:`in_order`.
