@@ -155,7 +155,7 @@ def test_a_taker_shows_the_rows_that_its_intakes_landed_as_the_lake_holds_them(
     taker.on_landed = lambda intake, rows: seen.append((intake.number, rows))
     assert taker.take() is not None
     assert [(number, rows.height) for number, rows in seen] == [(1, 0)]
-    feed.send_records(range(2_500))
+    feed.send_records(range(5_000))
     taken = taker.take_new()
     assert len(taken) >= 2
     assert [number for number, _ in seen[1:]] == [intake.number for intake in taken]
