@@ -29,7 +29,7 @@ def work_ahead(platform: Platform, spark: SparkConnectResource, window: Window) 
     Nothing is committed. Files that no commit will name are upkeep's to remove.
 
     Returns:
-        Whether it was done.
+        Whether all of it was done.
     """
     intakes, lake, grid = platform.taker.ledger.intakes(), platform.lake, platform.grid
     so_far, landed = platform.rows.so_far(window, intakes), intakes.records(window)

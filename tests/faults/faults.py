@@ -107,7 +107,7 @@ def run_twice(scene: Scene) -> None:
 
 
 def _overlapped(scene: Scene, begin: int) -> bool:
-    """Two runs were under way at once: where one ended before the other began, the next two may."""
+    """Launch two runs, and say whether they were under way at once: one may end before the other begins."""
     launched = [scene.dagster.launch(assets(begin), window_key(begin)) for _ in range(2)]
     until(lambda: all(scene.dagster.run(run).end for run in launched), _PATIENCE)
     runs = [scene.dagster.run(run) for run in launched]

@@ -133,7 +133,7 @@ def test_a_window_that_is_answered_anew_replaces_its_rows(attended: Attended, ca
 
 
 @pytest.mark.parametrize("records", [0, 301])
-def test_nothing_is_made_ahead_of_no_record_or_of_too_many(
+def test_nothing_is_written_ahead_of_no_record_or_of_too_many(
     attended: Attended, monkeypatch: pytest.MonkeyPatch, records: int
 ) -> None:
     monkeypatch.setattr(ahead, "MOST", 300)
