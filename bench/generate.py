@@ -9,7 +9,7 @@ import os
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -33,6 +33,7 @@ _PAUSE_SECONDS = 0.05
 _ANSWER_SECONDS = 60.0
 _SENDING = {"linger.ms": 50, "batch.size": 1_000_000, "queue.buffering.max.messages": 1_000_000}
 _WITHIN_TRANSACTION = {"transactional.id": "silt-bench", "transaction.timeout.ms": 600_000}
+_TRANSACTION = timedelta(seconds=10)
 
 
 def sample() -> list[dict[str, Any]]:
@@ -85,8 +86,8 @@ class Sending:
     def __init__(
         self, settings: Settings, contract: Contract, window: Window, count: int, *, committed: bool = True
     ) -> None:
-        """``committed``: if not, they are sent within a transaction that is aborted at the end: who reads
-        what is committed, as Silt does, never sees them."""
+        """``committed``: if not, they are sent within transactions that are aborted after ten seconds each,
+        the last one at the end: who reads what is committed, as Silt does, passes over them."""
         self._topic, self.window, self._count, self._committed = contract.topic, window, count, committed
         self._cancelled, self._begun = threading.Event(), threading.Event()
         more = {} if committed else _WITHIN_TRANSACTION
@@ -115,6 +116,7 @@ class Sending:
             self._producer.init_transactions(_ANSWER_SECONDS)
             self._producer.begin_transaction()
             self._begun.set()
+        until = self.window.start + _TRANSACTION
         messages, rows, times = Messages(), drawn(self.window, self._count), self._times()
         begin = max(self.window.start, datetime.now(UTC))
         sent = 0
@@ -126,6 +128,14 @@ class Sending:
                 self._producer.produce(self._topic, value, key, timestamp=at)
             self._producer.poll(0)
             sent = due
+            if not self._committed and until < min(datetime.now(UTC), self.window.end):
+                self._flush()
+                self._producer.abort_transaction(_ANSWER_SECONDS)
+                self._producer.begin_transaction()
+                until += _TRANSACTION
+        self._flush()
+
+    def _flush(self) -> None:
         if self._producer.flush(_ANSWER_SECONDS):
             raise click.ClickException(f"The broker did not take all records of {self.window.key}.")
 

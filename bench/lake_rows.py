@@ -125,6 +125,7 @@ def records(plan: Plan, windows: Sequence[tuple[int, Window]]) -> pl.DataFrame:
     return frame.with_columns(
         _value(kind, pl.int_range(pl.len())).alias(plan.contract.columns[name])
         for name, kind in plan.contract.fields.items()
+        if name != plan.contract.id
     ).sort("window", "record_id")
 
 

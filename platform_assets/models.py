@@ -22,7 +22,6 @@ from resources.contract import ClusterRange, Contract
 from resources.scheme import DISJOINT, Scheme
 from resources.spark import SMALL, selected_records, suit_size
 from resources.tables import TABLES
-from resources.versions import newest_pins
 from resources.windows import Window
 
 _SCORES = (
@@ -31,8 +30,6 @@ _SCORES = (
 )  # fmt: skip
 
 _BEGUN = "begun training"
-_REHEARSED = 2_000
-"""So many records are enough to have everything loaded that training takes."""
 
 
 def make_model(slot: int, partitions: Partitions, scheme: Scheme = DISJOINT) -> dg.AssetsDefinition:
@@ -115,27 +112,18 @@ def _landed(session: SparkSession, platform: Platform, windows: list[Window], co
 
 
 def rehearse(spark: SparkConnectResource, platform: Platform, window: Window) -> None:
-    """Train on some of what has landed so far, and forget it.
+    """Train on Spark on some of what has landed so far, and forget it.
 
     What a first time costs, here and on the server, is paid before the close.
     """
-    newest_pins(platform.lake)  # opens the table
-    landed = platform.taker.ledger.intakes().records(window)
-    if landed:
-        records = _some(spark, platform, window, landed)
+    intakes, trainer = platform.taker.ledger.intakes(), TRAINERS[platform.contract.trainer]
+    if intakes.records(window):
+        suit_size(spark.spark_session, SMALL)
+        some = _landed(spark.spark_session, platform, [window], intakes.last).limit(SMALL)
+        records = trainer.in_order(some, SMALL)
         found = profile(records, platform.contract)
         if found.enough:
-            TRAINERS[platform.contract.trainer].train(records, platform.contract, found)
-
-
-def _some(spark: SparkConnectResource, platform: Platform, window: Window, landed: int) -> Records:
-    """Some of what has landed for an open window, where its run will have it."""
-    if in_process(platform, landed):
-        return platform.rows.some(_REHEARSED)
-    suit_size(spark.spark_session, SMALL)
-    covered = platform.taker.ledger.intakes().last
-    some = _landed(spark.spark_session, platform, [window], covered).limit(SMALL)
-    return TRAINERS[platform.contract.trainer].in_order(some, SMALL)
+            trainer.train(records, platform.contract, found)
 
 
 def _empty(platform: Platform, batch: Batch) -> dict[str, Any]:

@@ -24,26 +24,29 @@ Refused = dict[int, BadRecordError]
 """What is wrong with a message, by its place among those that were decoded."""
 
 _KINDS = {"string": pl.String(), "number": pl.Float64()}
+_CACHED = 1_000
+"""So many messages, decoded, stay in the processor's cache until they are columns."""
 
 
 class ColumnDecoder:
     """Makes rows of messages, as a contract says.
 
     Attributes:
-        schema: of the rows: the contract's fields by their columns, ``record_id`` and ``event_time``.
+        schema: of the rows: the contract's fields by their columns, and ``event_time``.
     """
 
     def __init__(self, contract: Contract) -> None:
         fields = {contract.columns[name]: _KINDS[kind] for name, kind in contract.fields.items()}
-        self.schema = pl.Schema({**fields, "record_id": pl.String(), "event_time": TIME})
+        self.schema = pl.Schema({**fields, "event_time": TIME})
         self._contract = contract
         self._names = list(contract.fields)
         self._id_at = self._names.index(contract.id)
         self._read = make_reader(contract)
         self._nothing: tuple[Value, ...] = (None,) * len(self._names)
+        self._none = pl.DataFrame(schema=fields)
 
     def decode(self, values: Sequence[bytes | None], timestamps: pl.Series) -> tuple[pl.DataFrame, Refused]:
-        """Decode messages: a few thousand at once at most, else they do not stay in the processor's cache.
+        """Decode messages.
 
         Args:
             timestamps: the messages' own, null where one has none that is usable.
@@ -53,18 +56,27 @@ class ColumnDecoder:
             rows mean nothing.
         """
         refused: Refused = {}
-        rows = self._rows(values, refused)
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(self._names)
-        series = [
-            self._series(name, column, refused) for name, column in zip(self._names, columns, strict=True)
-        ]
-        self._check_ids(columns[self._id_at], refused)
+        starts = range(0, len(values), _CACHED)
+        parts = [self._part(values[start : start + _CACHED], start, refused) for start in starts]
+        series = [_without_empty(column) for column in pl.concat([self._none, *parts], rechunk=True)]
+        ids = series[self._id_at]
+        for place in ids.is_null().arg_true() if ids.null_count() else ():
+            refused.setdefault(place, missing_id(self._contract))
         times = self._event_times(series, timestamps, refused)
-        return pl.DataFrame([*series, series[self._id_at].alias("record_id"), times]), refused
+        return pl.DataFrame([*series, times]), refused
 
-    def _rows(self, values: Sequence[bytes | None], refused: Refused) -> list[tuple[Value, ...]]:
+    def _part(self, values: Sequence[bytes | None], start: int, refused: Refused) -> pl.DataFrame:
+        columns = zip(*self._rows(values, start, refused), strict=True)
+        return pl.DataFrame(
+            [
+                self._series(name, column, start, refused)
+                for name, column in zip(self._names, columns, strict=True)
+            ]
+        )
+
+    def _rows(self, values: Sequence[bytes | None], start: int, refused: Refused) -> list[tuple[Value, ...]]:
         read, values_of, rows = self._read, msgspec.structs.astuple, list[tuple[Value, ...]]()
-        for place, value in enumerate(values):
+        for place, value in enumerate(values, start):
             row = self._nothing
             try:
                 if value is not None:
@@ -76,40 +88,31 @@ class ColumnDecoder:
             rows.append(row)
         return rows
 
-    def _series(self, name: str, column: Sequence[Value], refused: Refused) -> pl.Series:
-        """A field's values: numbers are numbers, and what is missing is null."""
+    def _series(self, name: str, column: Sequence[Value], start: int, refused: Refused) -> pl.Series:
+        """A field's values: numbers are numbers."""
         own, kind = self._contract.columns[name], _KINDS[self._contract.fields[name]]
-        if kind == pl.String():
-            texts = pl.Series(own, column, dtype=kind)
-            empty = texts == ""
-            return texts.set(empty, None) if empty.any() else texts
         try:
             return pl.Series(own, column, dtype=kind)
         except TypeError:  # some are texts
-            return pl.Series(own, self._numbers(name, column, refused), dtype=kind)
+            return pl.Series(own, self._numbers(name, column, start, refused), dtype=kind)
 
-    def _numbers(self, name: str, column: Sequence[Value], refused: Refused) -> list[Value]:
-        numbers: list[Value] = list(column)
-        for place, value in enumerate(column):
+    def _numbers(self, name: str, column: Sequence[Value], start: int, refused: Refused) -> list[Value]:
+        numbers = list[Value]()
+        for place, value in enumerate(column, start):
+            number = None
             try:
-                numbers[place] = number_of(value, name)
+                number = number_of(value, name)
             except BadRecordError as error:
-                numbers[place] = None
                 refused.setdefault(place, error)
+            numbers.append(number)
         return numbers
-
-    def _check_ids(self, ids: Sequence[Value], refused: Refused) -> None:
-        if not all(ids):
-            for place, identity in enumerate(ids):
-                if not identity:
-                    refused.setdefault(place, missing_id(self._contract))
 
     def _event_times(self, series: Sequence[pl.Series], timestamps: pl.Series, refused: Refused) -> pl.Series:
         spec = self._contract.event_time
         if isinstance(spec, EventTime):
             values = series[self._names.index(spec.field)].to_list()
             return self._times_in_payload(spec, values, refused)
-        for place in timestamps.is_null().arg_true():
+        for place in timestamps.is_null().arg_true() if timestamps.null_count() else ():
             error = BadRecordError("missing-event-time", "the message has no usable timestamp")
             refused.setdefault(place, error)
         return timestamps.alias("event_time")
@@ -123,3 +126,9 @@ class ColumnDecoder:
                 times.append(None)
                 refused[place] = error
         return pl.Series("event_time", times, dtype=TIME)
+
+
+def _without_empty(column: pl.Series) -> pl.Series:
+    """Empty texts mean that a value is missing: null."""
+    empty = column == "" if column.dtype == pl.String else None
+    return column if empty is None or not empty.any() else column.set(empty, None)

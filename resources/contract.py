@@ -100,8 +100,11 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
 
     @cached_property
     def columns(self) -> dict[str, str]:
-        """Field name to the lake's column name: what Delta forbids, or Silt uses itself, gains a ``_``."""
-        return {name: column_of(name) for name in self.fields}
+        """Field name to the lake's column name: what Delta forbids, or Silt uses itself, gains a ``_``.
+
+        The id's is ``record_id``.
+        """
+        return {name: column_of(name) for name in self.fields} | {self.id: "record_id"}
 
     @property
     def fewest_clusters(self) -> int:
@@ -183,6 +186,8 @@ def _check(contract: Contract) -> None:
         if not name or "`" in name:
             raise ValueError(f"the field {name!r} has a name that Spark cannot take: rename it")
     field(contract.id, "the id", "string")
+    if contract.id in contract.features:
+        raise ValueError(f"the feature {contract.id!r} is the id, by which no two records are alike")
     for name in contract.features:
         field(name, "the feature")
     if len(set(contract.features)) != len(contract.features):

@@ -289,10 +289,18 @@ class Lake:
         return made
 
     def read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
-        """A whole table: for those that stay small (``windows``, ``models``, ``cluster_stats``)."""
+        """A whole table: for those that stay small (``windows``, ``models``, ``cluster_stats``).
+
+        It is not read again while it stays as it is.
+        """
+        wanted = tuple(columns or ())
         with self._lock:  # another thread may bring the handle up to date meanwhile
-            frame = scan(self.table(name))
-        return (frame.select(columns) if columns else frame).collect()
+            table = self.table(name)
+            known: dict[tuple[str, ...], pl.DataFrame] = self._once(name, "columns", table, dict)
+            rows = None if wanted in known else scan(table)
+        if rows is not None:
+            known[wanted] = (rows.select(columns) if columns else rows).collect()
+        return known[wanted]
 
     def append(self, name: str, frame: pl.DataFrame) -> None:
         """Append rows; columns that the table does not know yet are added to it.

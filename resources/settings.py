@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     lead_seconds: float = Field(
         1200, ge=0, description="so long before its end a window's run is there; 0: only once it is due"
     )
-    intake_seconds: float = Field(10, ge=1, le=300, description="the open window's run takes in so often")
+    intake_seconds: float = Field(20, ge=1, le=300, description="the open window's run takes in so often")
     allowed_lateness_hours: int = Field(24, ge=1, le=24 * 30, description="later records are never selected")
     max_future_seconds: int = Field(3600, ge=0, description="records further ahead are dead letters")
     retention_days: int = Field(30, ge=2, le=90, description="how long the topic and the lake keep records")

@@ -56,10 +56,6 @@ class Shelves:
         self._starts[place + 1 : place + 1] = starts
         self._shelves[place : place + 1] = [[part] for part in parts]
 
-    def some(self, most: int) -> pl.DataFrame | None:
-        """So many of the rows at most; None where there is none."""
-        return next((shelf[0].head(most) for shelf in self._shelves if shelf), None)
-
     def frames(self) -> list[pl.DataFrame]:
         """All rows by rising id, in frames of which no two have the same id; they stay here too."""
         shelves = [shelf for shelf in self._shelves if shelf]

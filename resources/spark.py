@@ -138,7 +138,6 @@ def _schema(contract: Contract) -> StructType:
     schema = (
         StructType()
         .add("window", StringType())
-        .add("record_id", StringType())
         .add("event_time", TimestampType())
         .add("too_late", BooleanType())
         .add("intake", LongType())

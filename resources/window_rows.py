@@ -149,11 +149,6 @@ class WindowRows:
         """The records that are held of a batch, if they are."""
         return self._selected.get(digest)
 
-    def some(self, most: int) -> pl.DataFrame:
-        """So many at most of what is kept of the open window."""
-        kept = self._kept.some(most)
-        return self._typed(self._empty()).collect() if kept is None else kept
-
     def _keep(self, rows: pl.DataFrame, landed_by: Sequence[str]) -> None:
         self._so_far = None
         self._kept.add(rows)

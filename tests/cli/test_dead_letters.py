@@ -47,9 +47,11 @@ def send(feed: Feed, values: Iterable[bytes], moment: datetime) -> None:
 
 
 def mend(feed: Feed, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Put a contract in force that asks for an id alone."""
-    changes = {"fields": {feed.contract.id: "string"}, "features": [feed.contract.id], "statistics": {}}
-    use_contract(monkeypatch, folder, topic=feed.topic, **changes)
+    """Put a contract in force that no value of a field but the id's can break."""
+    fields = {feed.contract.id: "string", "channel_name": "string"}
+    use_contract(
+        monkeypatch, folder, topic=feed.topic, fields=fields, features=["channel_name"], statistics={}
+    )
 
 
 def said(*arguments: str) -> list[str]:

@@ -5,12 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local_stack.dagster_part import ASKS_EVERY
+from local_stack.dagster_part import ASKS_EVERY, LOADS_EVERY
 
 PART = """
 import sys
+from dagster._daemon import controller
 from dagster._grpc import server_watcher
-print(__name__, server_watcher.WATCH_INTERVAL, *sys.argv[1:])
+print(__name__, server_watcher.WATCH_INTERVAL, controller.RELOAD_WORKSPACE_INTERVAL, *sys.argv[1:])
 """
 
 
@@ -24,4 +25,11 @@ def test_a_module_runs_with_its_arguments_and_asks_seldom(tmp_path: Path) -> Non
         timeout=60,
         check=True,
     )
-    assert done.stdout.split() == ["__main__", str(ASKS_EVERY), "run", "-w", "workspace.yaml"]
+    assert done.stdout.split() == [
+        "__main__",
+        str(ASKS_EVERY),
+        str(LOADS_EVERY),
+        "run",
+        "-w",
+        "workspace.yaml",
+    ]

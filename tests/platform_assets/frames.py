@@ -57,11 +57,11 @@ def write_records(folder: Path, contract: Contract, rows: Sequence[Row], files: 
     """
     step = timedelta(minutes=5) / len(rows)
     table = TABLES["records"].schema
-    landing = {name: table[name] for name in table if name != "date"}
+    landing = {name: table[name] for name in table if name not in ("date", "record_id")}
     fields = {contract.columns[name]: _TYPES[kind] for name, kind in contract.fields.items()}
     places = [(_START + i * step, False, 1, ATTEMPT, i % files, i // files) for i in range(len(rows))]
     lines = [
-        (WINDOW, row[contract.id], *place, *(row[name] for name in contract.fields))
+        (WINDOW, *place, *(row[name] for name in contract.fields))
         for row, place in zip(rows, places, strict=True)
     ]
     folder.mkdir()

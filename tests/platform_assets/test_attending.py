@@ -23,7 +23,8 @@ def moments(start: float, every: float) -> list[float]:
 
 
 def test_intakes_come_at_their_pace_and_at_the_end_each_four_times_as_near_to_the_close() -> None:
-    assert moments(60, 10) == [60, 54, 44, 34, 24, PREPARE.total_seconds(), 14, 4, AHEAD, 1, 0.25, 0]
+    assert moments(60, 10) == [60, 51, 41, 31, PREPARE.total_seconds(), 11, 4, AHEAD, 0.25, 0]
+    assert moments(60, 20) == [60, 41, PREPARE.total_seconds(), 8, AHEAD, 0.5, 0]
 
 
 @pytest.mark.parametrize("every", [0.1, 0.5, 1, 7, 10, 60, 1000])

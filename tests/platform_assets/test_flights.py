@@ -100,7 +100,7 @@ def test_flights_are_trained_and_assigned_and_their_delays_tell_them_apart(
     clusters, distances = training.model.assign(rows)
     assert np.bincount(clusters).tolist() == training.quality.sizes
     answer = pl.DataFrame(assigned(ordered, contract, training.model).toArrow())
-    by_id = dict(zip(answer["id"], answer.select("cluster", "distance").rows(), strict=True))
+    by_id = dict(zip(answer["record_id"], answer.select("cluster", "distance").rows(), strict=True))
     expected = zip(clusters.tolist(), distances.tolist(), strict=True)
     assert [by_id[row["id"]] for row in rows] == list(expected)
     statistics = cluster_statistics(answer.lazy(), contract)

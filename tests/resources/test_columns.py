@@ -62,7 +62,7 @@ def said(contract: Contract, value: bytes | None, stamp: datetime | None) -> obj
             raise BadRecordError("missing-event-time", "the message has no usable timestamp")
     except BadRecordError as error:
         return (error.reason, str(error), error.field)
-    return (*record.values, record.id, moment)
+    return (*record.values, moment)
 
 
 @pytest.mark.parametrize("event_time", EVENT_TIMES, ids=str)
@@ -80,7 +80,7 @@ def test_every_row_is_what_the_contracts_decoder_says_of_its_message(
     for place, error in refused.items():
         found[place] = (error.reason, str(error), error.field)
     assert found == [said(contract, value, stamp) for value, stamp in messages]
-    assert rows.columns == [*FIELDS, "record_id", "event_time"]
+    assert rows.columns == [*contract.columns.values(), "event_time"]
 
 
 def test_numbers_written_both_ways_stand_in_one_column(tmp_path: Path) -> None:
@@ -93,6 +93,20 @@ def test_numbers_written_both_ways_stand_in_one_column(tmp_path: Path) -> None:
     assert rows["event_time"].to_list() == stamps.to_list()
 
 
+def test_what_is_refused_is_named_by_its_place_however_many_messages_there_are(tmp_path: Path) -> None:
+    contract = contract_with(tmp_path)
+    odd = {0: b"no json", 999: None, 1_000: b"{}", 1_700: b'{"id": "a", "price": "x"}', 2_499: b'{"id": ""}'}
+    values = [odd.get(place, b'{"id": "%d", "price": "%d"}' % (place, place)) for place in range(2_500)]
+    rows, refused = ColumnDecoder(contract).decode(values, pl.Series([STAMP] * 2_500, dtype=TIME))
+    reasons = {place: error.reason for place, error in refused.items()}
+    assert reasons == {
+        0: "invalid-json", 999: "null-value", 1_000: "missing-id", 1_700: "wrong-type", 2_499: "missing-id"
+    }  # fmt: skip
+    kept = [place for place in range(2_500) if place not in odd]
+    assert rows[kept]["record_id"].to_list() == list(map(str, kept))
+    assert rows[kept]["price"].to_list() == kept
+
+
 def test_columns_have_the_lakes_names_and_types_whatever_the_messages_lack(tmp_path: Path) -> None:
     contract = contract_with(
         tmp_path, fields={"id": "string", "city name": "string", "price": "number"}, features=["price"]
@@ -102,6 +116,5 @@ def test_columns_have_the_lakes_names_and_types_whatever_the_messages_lack(tmp_p
         rows, _ = decoder.decode(values, pl.Series([STAMP] * len(values), dtype=TIME))
         assert rows.schema == decoder.schema
         assert rows.schema == {
-            "id": pl.String, "city_name": pl.String, "price": pl.Float64,
-            "record_id": pl.String, "event_time": TIME,
+            "record_id": pl.String, "city_name": pl.String, "price": pl.Float64, "event_time": TIME,
         }  # fmt: skip

@@ -38,6 +38,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "feature that is no field": ({"features": ["shop", "colour"]}, "the feature 'colour' is not among"),
     "feature twice": ({"features": ["shop", "shop"]}, "a feature is named twice"),
     "no features": ({"features": []}, "features"),
+    "id among the features": ({"features": ["price", "id"]}, "the feature 'id' is the id, by which no two"),
     "id that is no field": ({"id": "uid"}, "the id 'uid' is not among its fields"),
     "id that is a number": ({"id": "price"}, "the id 'price' must be a string"),
     "statistic that is no field": ({"statistics": {"avgX": "x"}}, "'avgX' averages 'x' is not among"),
@@ -154,7 +155,8 @@ def test_an_epoch_may_be_a_number_or_a_string(tmp_path: Path, form: str) -> None
         {"topic": "other"}, {"clusters": 3}, {"clusters": {"min": 2, "max": 3}}, {"trainer": "mllib"},
         {"encoding": "one-hot"}, {"scaling": "robust"}, {"seed": 1}, {"max_null_share": 0.5},
         {"statistics": {}},
-        {"features": ["price", "shop"]}, {"event_time": {"field": "shop"}}, {"id": "shop"},
+        {"features": ["price", "shop"]}, {"event_time": {"field": "shop"}},
+        {"id": "shop", "features": ["price"]},
         {"fields": {"id": "string", "price": "number", "shop": "string", "more": "string"}},
     ],
     ids=str,
@@ -189,7 +191,7 @@ def test_columns_keep_names_apart_from_what_delta_forbids_and_silt_uses(tmp_path
         tmp_path, fields={name: "number" if name == "price" else "string" for name in names}
     )
     assert contract.columns == {
-        "id": "id", "shop": "shop", "price": "price", "Item price": "Item_price", "a,b;c": "a_b_c",
+        "id": "record_id", "shop": "shop", "price": "price", "Item price": "Item_price", "a,b;c": "a_b_c",
         "f(x)={y}": "f_x___y_", "window": "window_", "Date": "Date_", "cluster": "cluster_",
         "attempt": "attempt_", "rank": "rank_",
     }  # fmt: skip

@@ -227,4 +227,4 @@ def test_a_field_that_changed_its_type_is_one_clear_error_and_lands_nothing(
 def test_another_id_field_on_the_same_lake_is_refused(feed: Feed) -> None:
     feed.take()
     with pytest.raises(LakeError, match=r"id_field='id', the settings say 'shop': set SILT_CONTRACT"):
-        with_contract(feed, id="shop").take()
+        with_contract(feed, id="shop", features=["price"]).take()
