@@ -1,6 +1,7 @@
 """Many messages at once, decoded into columns: what ``Contract.decode`` says of each, in half the time."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -76,6 +77,10 @@ class ColumnDecoder:
 
     def _rows(self, values: Sequence[bytes | None], start: int, refused: Refused) -> list[tuple[Value, ...]]:
         read, values_of, rows = self._read, msgspec.structs.astuple, list[tuple[Value, ...]]()
+        there = [value for value in values if value is not None]
+        if len(there) == len(values):
+            with suppress(*UNREADABLE):  # as a rule all can be read
+                return list(map(values_of, map(read, there)))
         for place, value in enumerate(values, start):
             row = self._nothing
             try:
