@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from bench.common import own_stack
 from bench.generate import Messages
@@ -33,6 +35,8 @@ _TITLES = {
     "k": "clusters",
     "kept": "windows kept",
     "partitions": "Kafka partitions",
+    "seconds": "seconds",
+    "pss_mb": "MB",
 }
 
 
@@ -88,17 +92,31 @@ def _table(name: str, rows: Sequence[Row]) -> str:
 
 
 def _draw(measured: dict[str, list[Row]]) -> Figure:
-    """Seconds against what is varied; the thin line is in proportion to it."""
+    """Seconds and memory against what is varied; grey is what grows in proportion to it, up to the last."""
     figure = Figure(figsize=(11, 6), layout="constrained")
     FigureCanvasSVG(figure)
     for place, (name, rows) in enumerate(measured.items(), 1):
-        axes = figure.add_subplot(2, 3, place)
-        values, seconds = [row[name] for row in rows], [row["seconds"] for row in rows]
-        axes.loglog(values, seconds, marker="o")
-        axes.loglog(values, [seconds[-1] * value / values[-1] for value in values], lw=0.7, color="grey")
-        axes.set_xlabel(_TITLES[name])
-        axes.set_ylabel("seconds")
+        values, last = [row[name] for row in rows], rows[-1]
+        axes = figure.add_subplot(2, 3, place, xlabel=_TITLES[name])
+        _line(axes, name, rows, "seconds", "tab:blue")
+        in_proportion = [last["seconds"] * value / last[name] for value in values]
+        axes.plot(values, in_proportion, lw=0.7, color="grey")
+        if "pss_mb" in last:
+            _line(axes.twinx(), name, rows, "pss_mb", "tab:orange")
+        axes.set_xticks(values)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_minor_locator(NullLocator())
     return figure
+
+
+def _line(axes: Axes, name: str, rows: Sequence[Row], what: str, colour: str) -> None:
+    found = [row[what] for row in rows]
+    axes.loglog([row[name] for row in rows], found, marker="o", color=colour)
+    axes.set_ylim(min(found) / 3, 3 * max(found))
+    axes.set_ylabel(_TITLES[what], color=colour)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class Scene:
             "attempt": self.plan.attempt(number), "kafka_partition": 0,
         }  # fmt: skip
         kinds = TABLES["records"].schema
-        frame = pl.DataFrame({"record_id": ids, "id": ids} | dict(zip(self._columns, points.T, strict=True)))
+        frame = pl.DataFrame({"record_id": ids} | dict(zip(self._columns, points.T, strict=True)))
         return frame.with_columns(
             *(pl.lit(value).cast(kinds[name]).alias(name) for name, value in own.items()),
             kafka_offset=pl.int_range(start, start + count),

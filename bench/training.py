@@ -94,8 +94,7 @@ def made_up(records: int, clusters: int) -> pl.DataFrame:
         "window": _WINDOW, "too_late": False, "intake": 1, "attempt": _ATTEMPT, "kafka_partition": 0,
     }  # fmt: skip
     return pl.DataFrame(
-        {"record_id": ids, "id": ids}
-        | {CONTRACT.columns[name]: points[:, place] for place, name in enumerate(NUMBERS)}
+        {"record_id": ids} | {CONTRACT.columns[name]: points[:, place] for place, name in enumerate(NUMBERS)}
     ).with_columns(
         *(pl.lit(value).cast(kinds[name]).alias(name) for name, value in landing.items()),
         pl.int_range(records).alias("kafka_offset"),
