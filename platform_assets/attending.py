@@ -97,9 +97,9 @@ def _prepare(
         spark.drop()
         context.log.warning(str(stopped_answering(platform.settings.spark_url, error)))
         return False
-    gc.collect()  # a collection takes a quarter of a second: not after the close
+    gc.collect()  # not after the close
     gc.freeze()
-    context.log.info(f"Ready {_until(close):.1f} s before the close: the topic is read, Spark connected.")
+    context.log.info(f"Ready {_until(close):.1f} s before the close.")
     return True
 
 

@@ -187,7 +187,9 @@ def _check(contract: Contract) -> None:
             raise ValueError(f"the field {name!r} has a name that Spark cannot take: rename it")
     field(contract.id, "the id", "string")
     if contract.id in contract.features:
-        raise ValueError(f"the feature {contract.id!r} is the id, by which no two records are alike")
+        raise ValueError(
+            f"the feature {contract.id!r} is the id, by which no two records are alike: name others"
+        )
     for name in contract.features:
         field(name, "the feature")
     if len(set(contract.features)) != len(contract.features):

@@ -31,7 +31,7 @@ from resources.tables import TIME
 ANSWER_SECONDS = 10.0
 """A broker that does not answer for so long counts as away."""
 _AT_ONCE = 4_000
-"""A read goes over its bytes by so many messages at most. So many, decoded, stay in the processor's cache."""
+"""A read goes over its bytes by so many messages at most. What a lot of them costs besides counts little."""
 _WAIT_SECONDS = 0.01
 _LOG = logging.getLogger("silt.kafka")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -291,15 +291,18 @@ class Lake:
     def read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         """A whole table: for those that stay small (``windows``, ``models``, ``cluster_stats``).
 
-        It is not read again while it stays as it is.
+        Chosen columns are kept, and not read again while the table stays as it is.
         """
         wanted = tuple(columns or ())
         with self._lock:  # another thread may bring the handle up to date meanwhile
             table = self.table(name)
             known: dict[tuple[str, ...], pl.DataFrame] = self._once(name, "columns", table, dict)
             rows = None if wanted in known else scan(table)
-        if rows is not None:
-            known[wanted] = (rows.select(columns) if columns else rows).collect()
+        if rows is None:
+            return known[wanted]
+        if not columns:
+            return rows.collect()
+        known[wanted] = rows.select(columns).collect()
         return known[wanted]
 
     def append(self, name: str, frame: pl.DataFrame) -> None:

@@ -258,6 +258,15 @@ def test_replacing_touches_no_other_window_of_the_day_or_of_another_day(lake: La
     assert [counts_of(lake, window) for window in others] == [[1]] * 4
 
 
+def test_columns_of_a_table_are_read_again_once_anybody_has_changed_it(lake: Lake) -> None:
+    lake.replace_window("cluster_stats", FIRST, stats(FIRST, [1]))
+    found = lake.read("cluster_stats", ["count"])
+    assert lake.read("cluster_stats", ["count"]) is found
+    assert lake.read("cluster_stats", ["cluster"]).columns == ["cluster"]
+    Lake(lake.uri).replace_window("cluster_stats", FIRST, stats(FIRST, [2]))
+    assert lake.read("cluster_stats", ["count"])["count"].to_list() == [2]
+
+
 def test_replacing_with_no_rows_empties_the_window_alone(lake: Lake) -> None:
     for window in (FIRST, FIRST.step(1)):
         lake.replace_window("cluster_stats", window, stats(window, [1, 2]))
