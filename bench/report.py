@@ -69,7 +69,7 @@ def comparison(measured: Sequence[Measured]) -> str:
                 f"{records:,}, {side}",
                 len(windows),
                 spread([one.seconds for one in windows]),
-                f"{median(one.usage.cpu_seconds for one in windows):.1f}",
+                spread([one.usage.cpu_seconds for one in windows], 1),
                 f"{median(one.usage.cpu_seconds for one in windows) / records * 1e6:.1f}",
                 f"{max(one.usage.total for one in windows) / MB:.0f}",
                 f"{max(one.inertia / one.best for one in windows):.5f}",
