@@ -35,7 +35,7 @@ from resources.delta import (
     schema_of,
     write_files,
 )
-from resources.durability import UNSETTLED, mend, settle
+from resources.durability import UNSETTLED, mend, settle, sync
 from resources.errors import LakeError, TransientError
 from resources.tables import TABLES, Table
 from resources.windows import Window
@@ -435,7 +435,11 @@ class Lake:
         rows = part.collect()
         if not rows["window"].eq(window.key).all():
             raise ValueError(f"Rows of {name} break the predicate window = {window.key!r}.")
-        return self._write(name, rows) if rows.height else []
+        files = self._write(name, rows) if rows.height else []
+        if folder := self.folder(name):  # the disk works while the next part is made
+            for file in files:
+                self._settler.submit(sync, folder / file.path)
+        return files
 
     def _overwrite(
         self,
