@@ -17,7 +17,8 @@ from resources.dead_letters import of_record
 from resources.delta import WRITER, scan, schema_of
 from resources.errors import SettingError
 from resources.history import History, OldFile
-from resources.lake import VERSIONS, Lake
+from resources.lake import Lake
+from resources.new_tables import VERSIONS
 from resources.tables import TABLES
 from resources.upkeep.vacuum import needed_answers
 from resources.windows import Grid

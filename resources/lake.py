@@ -1,42 +1,25 @@
 """The lake: the Delta tables under one URI, how a window is replaced in them, and how they are read."""
 
-import contextlib
 import logging
 import os
-import random
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import polars as pl
-from deltalake import (
-    DeltaTable,
-    Schema,
-    write_deltalake,
-)
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake import DeltaTable, Schema, write_deltalake
+from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
-from resources.delta import (
-    WRITER,
-    add_actions,
-    add_files,
-    arrow_stream,
-    replacements,
-    scan,
-    schema_of,
-    write_files,
-)
-from resources.durability import UNSETTLED, mend, settle, sync
+from resources.commits import Commits
+from resources.delta import WRITER, add_actions, arrow_stream, replacements, scan, schema_of, write_files
+from resources.durability import mend
 from resources.errors import LakeError, TransientError
+from resources.new_tables import make_table
 from resources.tables import TABLES, Table
 from resources.windows import Window
 
@@ -44,23 +27,6 @@ STORE_ERRORS = (DeltaError, OSError)
 """What a store raises that is full, away or busy."""
 _FLOOR = "silt.floor"
 _ERASURES = "silt.erasures"
-FILES_KEPT = timedelta(hours=6)
-"""A data file stays so long after it left its table: readers of an older version have hours to finish."""
-VERSIONS_KEPT = timedelta(days=3)
-"""So long a version can be opened, of the tables that are read by version."""
-_CONFIGURATION = {
-    "delta.checkpointInterval": "20",
-    "delta.logRetentionDuration": f"interval {FILES_KEPT // timedelta(hours=1)} hours",
-    "delta.deletedFileRetentionDuration": f"interval {FILES_KEPT // timedelta(hours=1)} hours",
-}
-_READ_BY_VERSION = {  # upkeep alone shortens their logs: a row of `windows` may name an old version
-    "delta.logRetentionDuration": f"interval {VERSIONS_KEPT.days} days",
-    "delta.enableExpiredLogCleanup": "false",
-}
-VERSIONS = {"clustering_results": "results_version", "cluster_stats": "stats_version"}
-"""The tables that are read at the version which a row of ``windows`` names, and in which column."""
-_COMMIT_TRIES = 20
-_LOOKED_SECONDS = 0.002
 T = TypeVar("T")
 M = TypeVar("M")
 _LOG = logging.getLogger("silt.lake")
@@ -74,21 +40,11 @@ class Scan:
     version: int
 
 
-class Lake:
+class Lake(Commits):
     """All tables under one URI: a local folder, or an object store that delta-rs knows.
 
     One open handle per table is kept and brought up to date at each use. Safe to share among threads.
     """
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri.rstrip("/")
-        self._handles: dict[str, DeltaTable] = {}
-        self._versions: dict[str, int] = {}
-        self._looked: dict[tuple[str, ...], tuple[tuple[int, ...], float]] = {}
-        self._settled: dict[str, int] = {}
-        self._unsettled: dict[str, tuple[int, Future[None]]] = {}
-        self._made: dict[tuple[str, str], tuple[DeltaTable, int, Any]] = {}
-        self._lock = threading.RLock()
 
     def create(self, now: datetime, lateness: timedelta) -> None:
         """Create the tables that are not there, and fix the floor at the first time; mend what is torn.
@@ -100,39 +56,16 @@ class Lake:
         """
         floor = (now.astimezone(UTC) - lateness - timedelta(days=1)).date()
         try:
-            for name, table in TABLES.items():
+            for name in TABLES:
                 self._mend(name)
                 if not DeltaTable.is_deltatable(self._uri(name)):
-                    self._create(name, table, floor)
+                    make_table(self._uri(name), name, {_FLOOR: floor.isoformat()})
         except (DeltaError, OSError) as error:
             raise LakeError(
                 f"The lake {self.uri} cannot be written: {_line(error)}. Set SILT_LAKE_URI or SILT_HOME."
             ) from None
         for name, table in TABLES.items():
             self._check_columns(name, table)
-
-    def _check_columns(self, name: str, table: Table) -> None:
-        stored = schema_of(self.table(name))
-        if any(stored.get(column) != kind for column, kind in table.schema.items()):
-            raise LakeError(
-                f"The lake {self.uri} was made by an older Silt, whose table {name} this one does not know: "
-                "choose another SILT_HOME or SILT_LAKE_URI; the topic is taken in again."
-            )
-
-    def _create(self, name: str, table: Table, floor: date) -> None:
-        with contextlib.suppress(CommitFailedError):  # another process created it at this very moment
-            DeltaTable.create(
-                self._uri(name),
-                Schema.from_arrow(pl.DataFrame(schema=table.schema).to_arrow().schema),
-                mode="ignore",
-                partition_by=table.partition_by,
-                configuration={
-                    **_CONFIGURATION,
-                    **(_READ_BY_VERSION if name in VERSIONS else {}),
-                    _FLOOR: floor.isoformat(),
-                },
-                raise_if_key_not_exists=False,
-            )
 
     def _mend(self, name: str) -> None:
         folder = self.folder(name)
@@ -142,6 +75,14 @@ class Lake:
                 "_torn now. What it held is read from the topic or computed again.",
                 name, self.uri, file,
             )  # fmt: skip
+
+    def _check_columns(self, name: str, table: Table) -> None:
+        stored = schema_of(self.table(name))
+        if any(stored.get(column) != kind for column, kind in table.schema.items()):
+            raise LakeError(
+                f"The lake {self.uri} was made by an older Silt, whose table {name} this one does not know: "
+                "choose another SILT_HOME or SILT_LAKE_URI; the topic is taken in again."
+            )
 
     @property
     def exists(self) -> bool:
@@ -172,63 +113,6 @@ class Lake:
         self.commit(
             "records", lambda table: table.alter.set_table_properties(mark, raise_if_not_exists=False)
         )
-
-    def table(self, name: str, version: int | None = None) -> DeltaTable:
-        """A table as it is now, or as it was at an older version.
-
-        Raises:
-            LakeError: the table is not there.
-        """
-        try:
-            if version is not None:
-                return DeltaTable(self._uri(name), version=version)
-            with self._lock:
-                known = self._versions.get(name, -1)
-                if name not in self._handles or (self._root and not self._has(name, known)):
-                    self._handles[name] = DeltaTable(self._uri(name))
-                elif not self._is_at(name, known):
-                    self._handles[name].update_incremental()
-                self._versions[name] = self._handles[name].version()
-                return self._handles[name]
-        except TableNotFoundError:
-            raise self._lacks(name) from None
-
-    def require(self, *names: str) -> None:
-        """Check that tables are there: in an object store an open one that is gone goes unnoticed.
-
-        Raises:
-            LakeError: a table is not there.
-        """
-        for name in names:
-            if not DeltaTable.is_deltatable(self._uri(name)):
-                raise self._lacks(name)
-
-    def _lacks(self, name: str) -> LakeError:
-        return LakeError(
-            f"The lake {self.uri} has no table {name}: `silt up` creates it; or correct SILT_LAKE_URI."
-        )
-
-    def versions_at_hand(self, names: tuple[str, ...]) -> tuple[int, ...] | None:
-        """The tables' versions, if all are open at their newest as of 2 ms ago at most; only in a folder.
-
-        It takes microseconds. To look at the log each time would be as quick, but lets other threads run.
-        """
-        versions = tuple(self._versions.get(name, -1) for name in names)
-        now, looked = time.monotonic(), self._looked.get(names)
-        if looked and looked[0] == versions and now < looked[1]:
-            return versions
-        if not all(map(self._is_at, names, versions)):
-            return None
-        self._looked[names] = versions, now + _LOOKED_SECONDS
-        return versions
-
-    def _is_at(self, name: str, version: int) -> bool:
-        """Whether a table is at a version still, as the names in its log tell; False in an object store."""
-        return self._has(name, version) and not self._has(name, version + 1)
-
-    def _has(self, name: str, version: int) -> bool:
-        """Whether the log in a local folder has a version: neither it nor the lake was deleted meanwhile."""
-        return os.path.exists(f"{self._root}/{name}/_delta_log/{version:020}.json")  # noqa: PTH110  (quick)
 
     def last_with(self, name: str, window: str, version: int) -> int:
         """The last version, from ``version`` on, before the rows of a window (a key) were replaced."""
@@ -279,14 +163,6 @@ class Lake:
             & pl.col("max.window").ge(key).fill_null(value=True)
         )
         return kept["address"].to_list()
-
-    def _once(self, name: str, what: str, table: DeltaTable, make: Callable[[], T]) -> T:
-        """What was made of a handle, made anew once it is at another version."""
-        found = self._made.get((name, what))
-        if not found or found[0] is not table or found[1] != table.version():
-            found = self._made[name, what] = table, table.version(), make()
-        made: T = found[2]
-        return made
 
     def read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         """A whole table: for those that stay small (``windows``, ``models``, ``cluster_stats``).
@@ -353,24 +229,6 @@ class Lake:
         root = str(self.folder(name) or self._uri(name))
         return write_files(root, TABLES[name].partition_by, rows, by_file=by_file)
 
-    def _enter(
-        self,
-        name: str,
-        files: list[AddAction],
-        unless: Callable[[DeltaTable], object],
-        window: str | None = None,
-    ) -> int | None:
-        """Commit files, unless the version that the commit follows has something: None then."""
-        for attempt in range(_COMMIT_TRIES):
-            with self._lock:  # no other thread brings the handle up to date meanwhile
-                table = self.table(name)
-                if unless(table):
-                    return None
-                with contextlib.suppress(CommitFailedError):
-                    return add_files(table, files, window)
-            _wait_after(attempt)
-        raise self._busy(name, _COMMIT_TRIES)
-
     def _widen(self, name: str, frame: pl.DataFrame) -> None:
         """Add the columns that a table does not have yet."""
         stored = schema_of(self.table(name))
@@ -416,7 +274,7 @@ class Lake:
             version = self._first_rows(name, window, files)
         if version is None:
             version = self._overwrite(name, window, parts, digest, revision)
-        self._unsettled[name] = (version, self._settler.submit(self._settle, name, version))
+        self._settle_meanwhile(name, version)
         return version
 
     def write_rows(self, name: str, window: Window, parts: Iterable[pl.LazyFrame]) -> list[AddAction]:
@@ -436,9 +294,7 @@ class Lake:
         if not rows["window"].eq(window.key).all():
             raise ValueError(f"Rows of {name} break the predicate window = {window.key!r}.")
         files = self._write(name, rows) if rows.height else []
-        if folder := self.folder(name):  # the disk works while the next part is made
-            for file in files:
-                self._settler.submit(sync, folder / file.path)
+        self._sync_meanwhile(name, files)
         return files
 
     def _overwrite(
@@ -460,22 +316,6 @@ class Lake:
             write_deltalake(table, data, mode="overwrite", predicate=predicate, writer_properties=WRITER)
 
         return self.commit(name, write, settle=False)
-
-    def settled(self) -> None:
-        """Wait until all that :meth:`replace_window` has written is on disk.
-
-        Raises:
-            OSError: the disk does not take it.
-        """
-        while self._unsettled:
-            name, (version, settling) = next(iter(self._unsettled.items()))
-            if settling.exception():
-                self._settle(name, version)
-            del self._unsettled[name]
-
-    @cached_property
-    def _settler(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(1)
 
     def replace_windows(self, name: str, first: str, last: str, frame: pl.DataFrame) -> int:
         """Replace the rows of all windows from one to another (keys, both included) in one commit.
@@ -514,63 +354,6 @@ class Lake:
 
         return self.commit(name, write)
 
-    def commit(
-        self,
-        name: str,
-        write: Callable[[DeltaTable], object],
-        tries: int = _COMMIT_TRIES,
-        settle: bool = True,
-    ) -> int:
-        """Have ``write`` commit to the newest version, again if another was first; on disk when it returns.
-
-        Args:
-            settle: False: the caller brings it to disk.
-
-        Returns:
-            The table's version that it made.
-
-        Raises:
-            TransientError: others were first every time.
-        """
-        for attempt in range(tries):
-            with self._lock:
-                table = self.table(name)
-                del self._handles[name]  # it is the writer's alone meanwhile
-            try:
-                write(table)
-            except CommitFailedError:
-                _wait_after(attempt)
-                continue
-            version = table.version()
-            with self._lock:
-                self._handles[name], self._versions[name] = table, version
-            if settle:
-                self._settle(name, version)
-            return version
-        raise self._busy(name, tries)
-
-    def _busy(self, name: str, tries: int) -> TransientError:
-        return TransientError(f"Table {name} of the lake {self.uri} was busy {tries} times: try again.")
-
-    def _settle(self, name: str, version: int) -> None:
-        if folder := self.folder(name):
-            settle(folder, self._settled.get(name, version - UNSETTLED), version)
-            self._settled[name] = version
-
-    def folder(self, name: str) -> Path | None:
-        """A table's folder; None in an object store."""
-        return self._root / name if self._root else None
-
-    @cached_property
-    def _root(self) -> Path | None:
-        url = urlsplit(self.uri)
-        if url.scheme not in ("", "file"):
-            return None
-        return Path(unquote(url.path) if url.scheme else self.uri)
-
-    def _uri(self, name: str) -> str:
-        return f"{self.uri}/{name}"
-
 
 def _some_ahead(threads: ThreadPoolExecutor, make: Callable[[T], M], items: Iterable[T]) -> Iterator[M]:
     """What is made of items, in their order; not more of them are taken than threads work on, and one."""
@@ -580,11 +363,6 @@ def _some_ahead(threads: ThreadPoolExecutor, make: Callable[[T], M], items: Iter
         if len(making) > (os.cpu_count() or 1):
             yield making.popleft().result()
     yield from (future.result() for future in making)
-
-
-def _wait_after(attempt: int) -> None:
-    """Let others go first for a moment, a longer one each time."""
-    time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
 
 
 def _of(window: Window) -> str:

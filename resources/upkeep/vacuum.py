@@ -8,7 +8,8 @@ from deltalake.exceptions import DeltaError
 
 from resources.delta import replacements, scan
 from resources.errors import LakeError
-from resources.lake import FILES_KEPT, VERSIONS, VERSIONS_KEPT, Lake
+from resources.lake import Lake
+from resources.new_tables import FILES_KEPT, VERSIONS, VERSIONS_KEPT
 from resources.tables import TABLES
 from resources.upkeep.report import Report
 

@@ -8,7 +8,8 @@ import pytest
 
 from api.answers import Answers
 from resources.id_index import IdIndex
-from resources.lake import FILES_KEPT, Lake
+from resources.lake import Lake
+from resources.new_tables import FILES_KEPT
 from resources.upkeep.days import compact_running, merge_past
 from resources.upkeep.report import Report
 from resources.upkeep.vacuum import vacuum

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from resources.lake import FILES_KEPT, VERSIONS_KEPT, Lake
+from resources.lake import Lake
+from resources.new_tables import FILES_KEPT, VERSIONS_KEPT
 from resources.tables import TABLES
 from resources.upkeep.attempts import remove_lost
 from resources.upkeep.days import compact_running, merge_past
