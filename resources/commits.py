@@ -25,7 +25,7 @@ class Commits(OpenTables):
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
         self._settled: dict[str, int] = {}
-        self._unsettled: dict[str, tuple[int, Future[None]]] = {}
+        self._settling: list[Future[None]] = []
 
     def commit(
         self,
@@ -90,25 +90,24 @@ class Commits(OpenTables):
 
     def _settle_meanwhile(self, name: str, version: int) -> None:
         """As :meth:`_settle`, while the caller goes on; see :meth:`settled`."""
-        self._unsettled[name] = version, self._settler.submit(self._settle, name, version)
+        self._settling.append(self._settler.submit(self._settle, name, version))
 
     def _sync_meanwhile(self, name: str, files: list[AddAction]) -> None:
         """Begin to bring files to disk that a version will name, so that less is left to wait for."""
         if folder := self.folder(name):
             for file in files:
-                self._settler.submit(sync, folder / file.path)
+                self._settling.append(self._settler.submit(sync, folder / file.path))
 
     def settled(self) -> None:
         """Wait until all that was to be brought to disk meanwhile is there.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: the disk did not take it. Each call says so again: a disk may say it only once, and what
+                it lost must be written anew, by another run.
         """
-        while self._unsettled:
-            name, (version, settling) = next(iter(self._unsettled.items()))
-            if settling.exception():
-                self._settle(name, version)
-            del self._unsettled[name]
+        while self._settling:
+            self._settling[0].result()
+            del self._settling[0]
 
     @cached_property
     def _settler(self) -> ThreadPoolExecutor:

@@ -1,5 +1,6 @@
 """A power cut tears the last commit: the lake is mended at the next start, nothing is lost or doubled."""
 
+import errno
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -190,3 +191,20 @@ def test_each_commit_is_on_disk_before_its_writer_goes_on(
     files = {path for path in (Path(lake.uri) / "records").rglob("*") if path.suffix in (".json", ".parquet")}
     assert files - {log_of(lake, "records") / f"{0:020}.json"} <= set(synced)
     assert {log_of(lake, "records"), Path(lake.uri) / "records"} <= set(synced)
+
+
+def test_what_the_disk_did_not_take_is_never_settled(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux tells of pages that it could not write at the first fsync, and forgets them."""
+
+    def fails_once(path: Path) -> None:
+        monkeypatch.undo()
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr("resources.commits.sync", fails_once)
+    lake.replace_window("windows", FIRST, window_row(FIRST))
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output error"):
+            lake.settled()
+    again = Lake(lake.uri)
+    again.replace_window("windows", FIRST, window_row(FIRST))
+    again.settled()
