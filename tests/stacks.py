@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -104,7 +104,7 @@ class Stack:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=20)
 
-    def start(self, *arguments: str, said: str = "Ctrl-C ends it.") -> None:
+    def start(self, *arguments: str, said: Sequence[str] = ("Ctrl-C ends it.",)) -> None:
         """Start `silt up` or `silt broker`, and wait until it says that all is ready, or what is given."""
         self.home.mkdir(parents=True, exist_ok=True)
         log = self.home / "silt.log"
@@ -114,7 +114,7 @@ class Stack:
                 env=self.process_environment, stdout=output, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
         process = self.process
-        until(lambda: said in log.read_text() or process.poll() is not None)
+        until(lambda: all(line in log.read_text() for line in said) or process.poll() is not None)
         assert process.poll() is None, log.read_text()
 
     def stop(self) -> None:

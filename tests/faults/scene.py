@@ -43,8 +43,11 @@ class NotThereError(Exception):
 
 
 def start(stack: Stack) -> None:
-    """Start the stack, as far as faults need it: what warms Spark up may take longer."""
-    stack.start("up", "--no-sample", said="  daemon         ready")
+    """Start the stack, as far as faults need it: what warms Spark up may take longer.
+
+    A part that dies before it was ever ready ends the stack, as that is a wrong setting.
+    """
+    stack.start("up", "--no-sample", said=["  daemon         ready", "  spark          ready"])
 
 
 def leader(home: Path, part: str) -> int | None:
