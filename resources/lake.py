@@ -41,10 +41,7 @@ class Scan:
 
 
 class Lake(Commits):
-    """All tables under one URI: a local folder, or an object store that delta-rs knows.
-
-    One open handle per table is kept and brought up to date at each use. Safe to share among threads.
-    """
+    """All tables of Silt under one URI. Safe to share among threads."""
 
     def create(self, now: datetime, lateness: timedelta) -> None:
         """Create the tables that are not there, and fix the floor at the first time; mend what is torn.

@@ -19,8 +19,7 @@ T = TypeVar("T")
 
 
 class OpenTables:
-    """The tables under one URI, a local folder or an object store that delta-rs knows. Safe to share among
-    threads."""
+    """The tables under one URI: a local folder, or an object store that delta-rs knows."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")

@@ -193,14 +193,17 @@ def test_each_commit_is_on_disk_before_its_writer_goes_on(
     assert {log_of(lake, "records"), Path(lake.uri) / "records"} <= set(synced)
 
 
-def test_what_the_disk_did_not_take_is_never_settled(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where", ["resources.commits.sync", "resources.durability.sync"])
+def test_what_the_disk_did_not_take_is_never_settled(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     """Linux tells of pages that it could not write at the first fsync, and forgets them."""
 
     def fails_once(path: Path) -> None:
         monkeypatch.undo()
         raise OSError(errno.EIO, "Input/output error", str(path))
 
-    monkeypatch.setattr("resources.commits.sync", fails_once)
+    monkeypatch.setattr(where, fails_once)
     lake.replace_window("windows", FIRST, window_row(FIRST))
     for _ in range(2):
         with pytest.raises(OSError, match="Input/output error"):
